@@ -1,0 +1,122 @@
+# dvgface: `make` builds, `make demo` shows, `make test` tests. MODE=release|debug|asan|ubsan chooses the build; V=1 shows the commands.
+MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
+MODE ?= release
+BUILD := build/$(MODE)
+Q := $(if $(V),,@)
+.DEFAULT_GOAL := all
+
+# ---- dependencies: pkg-config name, Debian package
+DEPENDENCIES := ompi-c:libopenmpi-dev openblas:libopenblas-dev hdf5:libhdf5-dev libpng:libpng-dev \
+  libjpeg:libjpeg62-turbo-dev libcrypto:libssl-dev cunit:libcunit1-dev
+PKGS := $(foreach d,$(DEPENDENCIES),$(firstword $(subst :, ,$(d))))
+GOALS_WITHOUT_LIBRARIES := deps clean distclean help
+NEEDS_LIBRARIES := $(filter-out $(GOALS_WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all))
+
+# `make demo` and `make test` install what is missing before anything asks for it.
+ifneq ($(filter demo test test-sanitize ci,$(MAKECMDGOALS)),)
+  INSTALLED := $(shell jobs/install-dependencies >&2 && echo yes)
+  ifneq ($(INSTALLED),yes)
+    $(error the packages named above are missing)
+  endif
+endif
+ifneq ($(NEEDS_LIBRARIES),)
+  MISSING := $(foreach d,$(DEPENDENCIES),$(shell pkg-config --exists $(firstword $(subst :, ,$(d))) || echo $(lastword $(subst :, ,$(d)))))
+  ifneq ($(strip $(MISSING)),)
+    $(foreach m,$(MISSING),$(info missing: $(m)))
+    $(error install with: apt-get install $(strip $(MISSING)) (or run `make deps`))
+  endif
+  LIBRARY_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+  LIBRARY_LIBS := $(shell pkg-config --libs $(PKGS))
+endif
+
+# ---- flags
+CC := gcc
+VERSION := 0.1.0
+WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-format-truncation -Werror
+CFLAGS_release := -O3 -g
+CFLAGS_debug := -O0 -g3
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address
+CFLAGS_ubsan := -O1 -g -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=all
+# -fno-math-errno lets lrint and sqrt be one instruction; -ffast-math is out: it compiles NaN checks away.
+ALL_CFLAGS := -std=gnu11 $(CFLAGS_$(MODE)) -fno-math-errno -ffp-contract=off $(WARNINGS) -I. $(LIBRARY_CFLAGS) -DDVG_VERSION='"$(VERSION)"' $(CFLAGS)
+ALL_LIBS := $(LIBRARY_LIBS) -lm $(LDFLAGS)
+
+# ---- what there is
+LIBRARY_SOURCES := $(wildcard common/*/*.c mpi/*.c io/*.c stages/*.c) $(filter-out %/main.c,$(wildcard stages/*/*.c))
+LIBRARY_SOURCES := $(filter-out common/nn/winograd_kernels.c,$(LIBRARY_SOURCES))
+LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(BUILD)/%.o)
+LIBRARY := $(BUILD)/libdvg.a
+STAGES := $(patsubst stages/%/main.c,%,$(wildcard stages/*/main.c))
+PROGRAMS := $(foreach s,$(STAGES),$(BUILD)/bin/dvg-$(subst _,-,$(s)))
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
+MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/mpi/*.c))
+TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/reference/*.c tests/fail/*.c tests/bench/*.c))
+KERNELS := $(foreach v,generic avx2 avx512,$(BUILD)/common/nn/winograd_kernels_$(v).o)
+
+.PHONY: all tests test test-sanitize demo bench deps clean distclean help ci
+all: $(PROGRAMS)
+tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(FLAGS_$(notdir $*)) -MMD -MP -c -o $@ $<
+
+# One source, three instruction sets; common/nn/conv.c picks at run time. gcc contracts a*b+c to FMA here on purpose.
+ifeq ($(shell uname -m),x86_64)
+  KERNEL_FLAGS_avx2 := -mavx2 -mfma
+  KERNEL_FLAGS_avx512 := -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512
+endif
+# ASan's checks as calls: inline, at each of thousands of unrolled loads, they double what gcc needs. The same is checked.
+KERNEL_FLAGS_asan := --param asan-instrumentation-with-call-threshold=0
+$(BUILD)/common/nn/winograd_kernels_%.o: common/nn/winograd_kernels.c
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -ffp-contract=fast $(KERNEL_FLAGS_$*) $(KERNEL_FLAGS_$(MODE)) -DDVG_KERNELS=$* -MMD -MP -c -o $@ $<
+
+$(LIBRARY): $(LIBRARY_OBJECTS) $(KERNELS)
+	@rm -f $@
+	@echo "  ar   $@"
+	$(Q)ar rcs $@ $^
+
+$(PROGRAMS): $(BUILD)/bin/dvg-%: $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ stages/$(subst -,_,$*)/main.c $(LIBRARY) $(ALL_LIBS)
+
+$(UNIT_TESTS): $(BUILD)/%: %.c tests/check.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< tests/check.c $(LIBRARY) $(ALL_LIBS)
+$(TEST_TOOLS): $(BUILD)/%: %.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIBRARY) $(ALL_LIBS)
+$(MPI_TESTS): $(BUILD)/%: %.c tests/check.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -DDVG_CHECK_MPI -MMD -MP -MF $@.d -o $@ $< tests/check.c $(LIBRARY) $(ALL_LIBS)
+
+-include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(PROGRAMS:=.d)
+
+# ---- what people run
+test: tests
+	tests/run $(BUILD)
+test-sanitize:
+	$(MAKE) MODE=asan tests && tests/run build/asan
+	$(MAKE) MODE=ubsan tests && tests/run build/ubsan
+demo: all
+	jobs/quick-start $(BUILD)
+bench: tests
+	tests/bench/run $(BUILD)
+deps:
+	jobs/install-dependencies
+clean:
+	rm -rf build
+help:
+	@echo "make            build the programs into $(BUILD)/bin"
+	@echo "make demo       install what is missing, build, run the pipeline on the toy world, show its result"
+	@echo "make test       install what is missing, build, run all tests"
+	@echo "make test-sanitize  the same under the address and the undefined-behaviour sanitizer"
+	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch"
+	@echo "make deps       install the Debian packages"
