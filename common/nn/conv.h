@@ -1,0 +1,56 @@
+// Convolutions and linear maps, float32, plain NCHW, one thread.
+//
+// 3x3 stride 1 pad 1: Winograd F(4x4,3x3) (Lavin, Gray: "Fast algorithms for convolutional neural networks", CVPR
+// 2016) with the points 0, +-5/8, +-3/2, infinity and a register-tile product of our own. Everything else: OpenBLAS, straight
+// for 1x1 and linear, through im2col for the rest (5x5, stride 2), and the 2x2 stride 2 transposed convolution.
+// Letters: N images, C input channels, H x W input size, K output channels, P x Q output size.
+// No function allocates: the caller gives `scratch` of dvg_conv_scratch floats, 64-byte aligned.
+#ifndef DVG_NN_CONV_H
+#define DVG_NN_CONV_H
+
+#include <stdint.h>
+
+struct dvg_conv {
+  int64_t C, H, W, K;
+  int64_t kernel, stride, pad;
+  int transposed; // kernel 2, stride 2, pad 0 only; weights are (C, K, 2, 2) then, else (K, C, kernel, kernel)
+};
+
+// Output size: P = (H + 2 pad - kernel) / stride + 1, transposed 2H.
+int64_t dvg_conv_P(const struct dvg_conv *s);
+int64_t dvg_conv_Q(const struct dvg_conv *s);
+
+// Floats of scratch that any of the functions below needs for a batch of N.
+int64_t dvg_conv_scratch(const struct dvg_conv *s, int64_t N);
+
+// Filters prepared once an update: floats needed (0: this shape uses the weights as they are, `packed` is ignored).
+// `backward` 0: for dvg_conv_forward; 1: for dvg_conv_backward_data.
+int64_t dvg_conv_packed(const struct dvg_conv *s, int backward);
+void dvg_conv_pack(const struct dvg_conv *s, float *packed, const float *weight, int backward);
+
+// y (N,K,P,Q) = x (N,C,H,W) * weight + bias (K, or NULL).
+void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const float *weight, const float *packed,
+                      const float *bias, int64_t N, float *scratch);
+
+// dx = gradient with respect to x; added to dx when `add`, else dx is overwritten.
+void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
+                            const float *packed, int64_t N, int add, float *scratch);
+
+// dweight += gradient with respect to the weights; dbias (K, or NULL) += sum of dy over images and places.
+void dvg_conv_backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x, const float *dy,
+                              int64_t N, float *scratch);
+
+// The instruction set that the Winograd kernels were dispatched to: "avx512", "avx2", "generic".
+const char *dvg_conv_kernels(void);
+
+// Chooses another set for tests and comparisons (NULL: the best); 0 if this program or CPU can't run it (nothing changes then). The environment
+// variable DVG_KERNELS does the same at the first use of this file's functions; a name that can't run is ignored there.
+// Scratch sizes and packed filters belong to one set: ask and pack again afterwards. Not thread-safe.
+int dvg_conv_use_kernels(const char *name);
+
+// y (N,K) = x (N,C) weight^T (K,C) + bias (K or NULL), and its gradients, by OpenBLAS. `add` as above; weights' always add.
+void dvg_linear_forward(float *y, const float *x, const float *weight, const float *bias, int64_t N, int64_t C, int64_t K);
+void dvg_linear_backward_data(float *dx, const float *dy, const float *weight, int64_t N, int64_t C, int64_t K, int add);
+void dvg_linear_backward_weight(float *dweight, float *dbias, const float *x, const float *dy, int64_t N, int64_t C, int64_t K);
+
+#endif

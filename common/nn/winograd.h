@@ -1,0 +1,36 @@
+// Winograd F(4x4,3x3) kernels: one table of functions per instruction set, all compiled from
+// winograd_kernels.c. Internal to conv.c. A 3x3 convolution, stride 1, padding 1, on plain NCHW arrays of any
+// size.
+#ifndef DVG_NN_WINOGRAD_H
+#define DVG_NN_WINOGRAD_H
+
+#include <stdint.h>
+
+// One convolution: N images of H x W with `in` channels become N images of H x W with `out` channels.
+// For the gradient of the data the roles swap: `in` counts the channels of dy, `out` those of dx.
+struct winograd_shape {
+  int64_t in, out, H, W, N;
+};
+
+struct winograd_kernels {
+  const char *name;
+  // Floats of filters in the transform domain, and that transform. weight is (K, C, 3, 3); `backward` prepares
+  // the filters for the gradient of the data: in = K, out = C, turned by 180 degrees.
+  int64_t (*packed_floats)(int64_t in, int64_t out);
+  void (*pack)(float *packed, const float *weight, int64_t in, int64_t out, int backward);
+  // Floats of scratch for `convolve` and for `weight_gradient`.
+  int64_t (*convolve_floats)(const struct winograd_shape *s);
+  int64_t (*gradient_floats)(const struct winograd_shape *s);
+  // y (N,out,H,W) = x (N,in,H,W) * packed + bias (out, or NULL), added to y when `add`.
+  void (*convolve)(const struct winograd_shape *s, float *y, const float *x, const float *packed,
+                   const float *bias, int add, float *scratch);
+  // dweight (out,in,3,3) += gradient; dbias (out, or NULL) += sums of dy (N,out,H,W).
+  void (*weight_gradient)(const struct winograd_shape *s, float *dweight, float *dbias, const float *x,
+                          const float *dy, float *scratch);
+};
+
+extern const struct winograd_kernels dvg_winograd_generic;
+extern const struct winograd_kernels dvg_winograd_avx2;
+extern const struct winograd_kernels dvg_winograd_avx512;
+
+#endif

@@ -1,0 +1,708 @@
+// Winograd F(4x4,3x3): forward, gradient of the data, gradient of the weights.
+//
+// An image is cut into tiles of 4x4 outputs. The 6x6 inputs under a tile, the 3x3 filter and the 4x4 gradient
+// of the outputs each have a transform to 36 numbers, in which the convolution is 36 independent products of
+// matrices:
+//     forward          M[f] (tiles x out) = V[f] (tiles x in)    U[f] (in x out)       y  = inverse(M)
+//     weights         dU[f] (in x out)    = V[f]^T (in x tiles)  D[f] (tiles x out)    dw = filter_gradient(dU)
+// with 36 products per 16 outputs instead of 144. The gradient of the data is `forward` with turned filters.
+//
+// Tiles are taken in blocks of whole rows of tiles, about BLOCK_TILES. The channels are the lanes of the
+// vectors: rows of LANES channels are transposed into a small window first. A last group of less than LANES
+// channels reads its last channel into the idle lanes; nothing that is kept depends on those.
+//
+// Matrices that a product reads or writes by vectors (U, M, D, dU) are stored in panels of two vectors, the
+// last one perhaps of one: [panel][f][row][lane]. Each sum runs over its channels in order, whatever the block
+// or the row it is in: so an image's result does not depend on the other images.
+//
+// This file is compiled once per instruction set; DVG_KERNELS names the table it exports.
+#include <stddef.h>
+#include <string.h>
+
+#include "common/nn/winograd.h"
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define LANE_NUMBERS                                                                                           \
+  { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 }
+#elif defined(__AVX2__)
+#define LANES 8
+#define LANE_NUMBERS                                                                                           \
+  { 0, 1, 2, 3, 4, 5, 6, 7 }
+#else
+#define LANES 4
+#define LANE_NUMBERS                                                                                           \
+  { 0, 1, 2, 3 }
+#endif
+#define PANEL (2 * LANES)
+#define FREQUENCIES 36
+// Tiles in a block: enough that reading U again for each block is cheap, few enough that V and M stay in the L2
+// cache.
+#if LANES == 16
+#define BLOCK_TILES 64 // CPUs with AVX-512 have L2 caches of 1 or 2 MB
+#else
+#define BLOCK_TILES 32
+#endif
+
+// vec may sit at any float's address: user arrays are aligned no better. (Unaligned instructions cost nothing
+// on aligned data.)
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef float vec_in_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int lanes_int __attribute__((vector_size(4 * LANES)));
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+#define ROLLED _Pragma("GCC unroll 1") // where unrolling would need more pointers than there are registers
+
+INLINE vec load(const float *p) {
+  return *(const vec_in_memory *)p;
+}
+INLINE void store(float *p, vec v) {
+  *(vec_in_memory *)p = v;
+}
+INLINE int64_t at_most(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+INLINE int64_t at_least(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+INLINE int64_t round_up(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+// ---- the one-dimensional transforms, for the points 0, +-A, +-B and infinity
+
+#define A 0.625f
+#define B 1.5f
+#define A2 (A * A)
+#define B2 (B * B)
+// 1 / derivative of x (x^2 - A^2) (x^2 - B^2) at the points
+#define SCALE_0 (1 / (A2 * B2))
+#define SCALE_A (1 / (2 * A2 * (A2 - B2)))
+#define SCALE_B (1 / (2 * B2 * (B2 - A2)))
+
+// 6 inputs -> 6: coefficients of the polynomials that vanish at all points but one.
+INLINE void transform_data(vec *out, const vec *d) {
+  const vec even_a = d[4] - d[2] * B2, odd_a = d[3] - d[1] * B2;
+  const vec even_b = d[4] - d[2] * A2, odd_b = d[3] - d[1] * A2;
+  out[0] = (d[4] - d[2] * (A2 + B2)) + d[0] * (A2 * B2);
+  out[1] = even_a + odd_a * A;
+  out[2] = even_a - odd_a * A;
+  out[3] = even_b + odd_b * B;
+  out[4] = even_b - odd_b * B;
+  out[5] = (d[5] - d[3] * (A2 + B2)) + d[1] * (A2 * B2);
+}
+
+// 6 -> 4 outputs: powers of the points.
+INLINE void transform_inverse(vec *out, const vec *m) {
+  const vec sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+  const vec sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+  out[0] = m[0] + sum_a + sum_b;
+  out[1] = difference_a * A + difference_b * B;
+  out[2] = sum_a * A2 + sum_b * B2;
+  out[3] = (m[5] + difference_a * (A2 * A)) + difference_b * (B2 * B);
+}
+
+// 4 gradients of outputs -> 6: the transpose of transform_inverse.
+INLINE void transform_gradient(vec *out, const vec *y) {
+  const vec even_a = y[0] + y[2] * A2, odd_a = y[1] + y[3] * A2;
+  const vec even_b = y[0] + y[2] * B2, odd_b = y[1] + y[3] * B2;
+  out[0] = y[0];
+  out[1] = even_a + odd_a * A;
+  out[2] = even_a - odd_a * A;
+  out[3] = even_b + odd_b * B;
+  out[4] = even_b - odd_b * B;
+  out[5] = y[3];
+}
+
+// 3 weights -> 6: the filter's values at the points, scaled.
+INLINE void transform_filter(vec *out, const vec *g) {
+  const vec even_a = (g[0] + g[2] * A2) * SCALE_A, odd_a = g[1] * (A * SCALE_A);
+  const vec even_b = (g[0] + g[2] * B2) * SCALE_B, odd_b = g[1] * (B * SCALE_B);
+  out[0] = g[0] * SCALE_0;
+  out[1] = even_a + odd_a;
+  out[2] = even_a - odd_a;
+  out[3] = even_b + odd_b;
+  out[4] = even_b - odd_b;
+  out[5] = g[2];
+}
+
+// 6 -> 3 gradients of weights: the transpose of transform_filter.
+INLINE void transform_filter_gradient(vec *out, const vec *u) {
+  const vec sum_a = (u[1] + u[2]) * SCALE_A, difference_a = (u[1] - u[2]) * (A * SCALE_A);
+  const vec sum_b = (u[3] + u[4]) * SCALE_B, difference_b = (u[3] - u[4]) * (B * SCALE_B);
+  out[0] = u[0] * SCALE_0 + sum_a + sum_b;
+  out[1] = difference_a + difference_b;
+  out[2] = sum_a * A2 + sum_b * B2 + u[5];
+}
+
+// ---- from rows of channels to vectors of channels, and back
+
+// Swaps the upper half of the lanes of row i with the lower half of row i + step, within groups of 2 * step
+// lanes and rows.
+INLINE void exchange_blocks(vec *r, const int step) {
+  const lanes_int lane = LANE_NUMBERS, upper = (lane & step) != 0;
+  const lanes_int low = (~upper & lane) | (upper & (lane - step + LANES));
+  const lanes_int high = (~upper & (lane + step)) | (upper & (lane + LANES));
+  UNROLL for (int pair = 0; pair < LANES / 2; pair++) {
+    const int i = pair / step * 2 * step + pair % step;
+    const vec a = r[i], b = r[i + step];
+    r[i] = __builtin_shuffle(a, b, low);
+    r[i + step] = __builtin_shuffle(a, b, high);
+  }
+}
+
+// Transposes LANES x LANES: 4 x 4 blocks by the shuffles that stay within 128 bits (the cheap ones), then the
+// blocks.
+INLINE void transpose(vec *r) {
+  const lanes_int lane = LANE_NUMBERS, quarter = lane & ~3, place = lane & 3;
+  const lanes_int zip_low = quarter + (place >> 1) + (place & 1) * LANES, zip_high = zip_low + 2;
+  const lanes_int pair_low = quarter + (place & 1) + (place >> 1) * LANES, pair_high = pair_low + 2;
+  UNROLL for (int i = 0; i < LANES; i += 4) {
+    const vec a = __builtin_shuffle(r[i], r[i + 1], zip_low), b = __builtin_shuffle(r[i], r[i + 1], zip_high);
+    const vec c = __builtin_shuffle(r[i + 2], r[i + 3], zip_low),
+              d = __builtin_shuffle(r[i + 2], r[i + 3], zip_high);
+    r[i] = __builtin_shuffle(a, c, pair_low);
+    r[i + 1] = __builtin_shuffle(a, c, pair_high);
+    r[i + 2] = __builtin_shuffle(b, d, pair_low);
+    r[i + 3] = __builtin_shuffle(b, d, pair_high);
+  }
+  if (LANES >= 16) exchange_blocks(r, 8);
+  if (LANES >= 8) exchange_blocks(r, 4);
+}
+
+// window[p - begin] = vector of the channels' values at place p, for begin <= p < end. The channels
+// (n_channels, at most LANES) are `places` floats each, `stride` floats apart. Also overwrites up to LANES - 1
+// vectors before and after.
+static void load_channels(float *window, const float *x, int64_t stride, int64_t n_channels, int64_t places,
+                          int64_t begin, int64_t end) {
+  const float *channel[LANES];
+  for (int l = 0; l < LANES; l++) channel[l] = x + at_most(l, n_channels - 1) * stride;
+  if (places < LANES) {
+    for (int64_t p = begin; p < end; p++)
+      for (int l = 0; l < LANES; l++) window[(p - begin) * LANES + l] = channel[l][p];
+    return;
+  }
+  for (int64_t p = begin; p < end; p += LANES) {
+    const int64_t start = at_most(p, places - LANES); // never read beyond the channel
+    vec r[LANES];
+    UNROLL for (int l = 0; l < LANES; l++) r[l] = load(channel[l] + start);
+    transpose(r);
+    float *to = window + (start - begin) * LANES;
+    UNROLL for (int l = 0; l < LANES; l++) store(to + l * LANES, r[l]);
+  }
+}
+
+// The inverse for n_places: y[l * stride + p] = window[p][l] for l < n_channels, added when `add`.
+INLINE void store_channels_any(float *y, int64_t stride, int64_t n_channels, int64_t n_places,
+                               const float *window, const int add) {
+  int64_t p = 0;
+  for (; p + LANES <= n_places; p += LANES) {
+    vec r[LANES];
+    UNROLL for (int l = 0; l < LANES; l++) r[l] = load(window + (p + l) * LANES);
+    transpose(r);
+    UNROLL for (int l = 0; l < LANES; l++) if (l < n_channels) {
+      float *to = y + l * stride + p;
+      store(to, add ? load(to) + r[l] : r[l]);
+    }
+  }
+  for (; p < n_places; p++)
+    for (int64_t l = 0; l < n_channels; l++)
+      y[l * stride + p] = (add ? y[l * stride + p] : 0) + window[p * LANES + l];
+}
+
+static void store_channels(float *y, int64_t stride, int64_t n_channels, int64_t n_places, const float *window,
+                           int add) {
+  if (add) store_channels_any(y, stride, n_channels, n_places, window, 1);
+  else if (n_channels == LANES) store_channels_any(y, stride, LANES, n_places, window, 0);
+  else store_channels_any(y, stride, n_channels, n_places, window, 0);
+}
+
+// ---- the grid of tiles and the layout of scratch
+
+struct grid {
+  int64_t H, W;
+  int64_t across, down; // tiles of an image
+  int64_t rows;         // rows of tiles of all images
+  int64_t block_rows;   // rows of tiles in a block
+};
+
+static struct grid make_grid(const struct winograd_shape *s) {
+  struct grid g = {s->H, s->W, (s->W + 3) / 4, (s->H + 3) / 4, 0, 0};
+  g.rows = s->N * g.down;
+  g.block_rows = at_most((BLOCK_TILES + g.across - 1) / g.across, g.rows);
+  return g;
+}
+
+// Distance between two frequencies: the pad keeps the 36 streams of a transform out of the same sets of the
+// cache.
+INLINE int64_t frequency_stride(int64_t tiles, int64_t width) {
+  return tiles * width + 48;
+}
+
+// A window holds four rows of an image as vectors, and what load_channels writes beyond.
+INLINE int64_t window_floats(int64_t W) {
+  return (4 * W + 2 * LANES) * LANES;
+}
+INLINE float *window_start(float *window) {
+  return window + LANES * LANES;
+}
+
+// Scratch is cut into pieces on 64-byte boundaries; the same function with scratch NULL counts them.
+static float *take(float **scratch, int64_t *used, int64_t n_floats) {
+  float *piece = *scratch ? *scratch + *used : NULL;
+  *used += round_up(n_floats, 16);
+  return piece;
+}
+
+struct work {
+  float *v;  // transformed input, [frequency][tile][channel]
+  float *m;  // transformed output (one panel) or gradient of the output (all panels)
+  float *du; // gradient of the filters in the transform domain
+  float
+      *window[2][2]; // rows of the image as vectors: for each vector of a panel, for odd and even rows of tiles
+  float *dbias;
+  int64_t floats;
+};
+
+static struct work lay_out(float *scratch, const struct winograd_shape *s, const struct grid *g, int gradient) {
+  const int64_t tiles = g->block_rows * g->across;
+  const int64_t out = round_up(s->out, LANES), m_width = gradient ? out : at_most(out, PANEL);
+  struct work w = {0};
+  w.v = take(&scratch, &w.floats, FREQUENCIES * frequency_stride(tiles, round_up(s->in, LANES)));
+  w.m = take(&scratch, &w.floats, FREQUENCIES * frequency_stride(tiles, m_width));
+  for (int i = 0; i < 4; i++) w.window[i / 2][i % 2] = take(&scratch, &w.floats, window_floats(4 * g->across));
+  if (gradient) {
+    w.du = take(&scratch, &w.floats, FREQUENCIES * frequency_stride(s->in, out));
+    w.dbias = take(&scratch, &w.floats, out);
+  }
+  return w;
+}
+
+static int64_t convolve_floats(const struct winograd_shape *s) {
+  const struct grid g = make_grid(s);
+  return lay_out(NULL, s, &g, 0).floats;
+}
+
+static int64_t gradient_floats(const struct winograd_shape *s) {
+  const struct grid g = make_grid(s);
+  return lay_out(NULL, s, &g, 1).floats;
+}
+
+// ---- image -> transform domain
+
+// window = the rows first .. first+3 of n_channels planes, as vectors; zeros outside of the image.
+static void load_rows(float *window, const float *plane, int64_t n_channels, const struct grid *g,
+                      int64_t first) {
+  const int64_t places = g->H * g->W, row = g->W * LANES;
+  const int64_t begin = at_most(at_least(first, 0), g->H), end = at_most(first + 4, g->H);
+  load_channels(window + (begin - first) * row, plane, places, n_channels, places, begin * g->W, end * g->W);
+  for (int64_t y = 0; y < 4; y++)
+    if (first + y < 0 || first + y >= g->H) memset(window + y * row, 0, (size_t)row * sizeof(float));
+}
+
+// The vertical transform of the four columns x .. x+3: two rows from `above`, four from `below`, `row` floats
+// apart.
+INLINE void data_columns(vec columns[4][6], const float *above, const float *below, int64_t row, int64_t x,
+                         int64_t W) {
+  const int inside = x >= 0 && x + 4 <= W;
+  UNROLL for (int j = 0; j < 4; j++) {
+    if (inside || (x + j >= 0 && x + j < W)) {
+      const int64_t at = (x + j) * LANES;
+      const vec d[6] = {load(above + at),       load(above + row + at),     load(below + at),
+                        load(below + row + at), load(below + 2 * row + at), load(below + 3 * row + at)};
+      transform_data(columns[j], d);
+    } else {
+      UNROLL for (int i = 0; i < 6; i++) columns[j][i] = (vec){0};
+    }
+  }
+}
+
+// One row of tiles of `vecs` vectors of channels -> v. Neighbouring tiles share two columns, so the vertical
+// transform goes through the row once, four columns at a time, and each tile is finished from the last two
+// groups. Two vectors take turns at each tile, as they share v's cache lines.
+INLINE void transform_data_row(float *v, int64_t stride, int64_t width, float *const above[2],
+                               float *const below[2], const int vecs, const struct grid *g) {
+  vec group[2][2][4][6];
+  const int64_t row = g->W * LANES;
+  for (int h = 0; h < vecs; h++) data_columns(group[h][0], above[h], below[h], row, -1, g->W);
+  for (int64_t t = 0; t < g->across; t++)
+    for (int h = 0; h < vecs; h++) {
+      vec(*left)[6] = group[h][t & 1], (*right)[6] = group[h][~t & 1];
+      data_columns(right, above[h], below[h], row, 4 * t + 3, g->W);
+      float *to = v + t * width + h * LANES;
+      ROLLED for (int i = 0; i < 6; i++, to += 6 * stride) {
+        const vec d[6] = {left[0][i], left[1][i], left[2][i], left[3][i], right[0][i], right[1][i]};
+        vec out[6];
+        transform_data(out, d);
+        UNROLL for (int j = 0; j < 6; j++) store(to + j * stride, out[j]);
+      }
+    }
+}
+
+// The tile rows first .. last-1 of x (N, channels, H, W) -> v[frequency][tile][channel].
+static void transform_input(float *v, int64_t stride, const float *x, int64_t channels, const struct grid *g,
+                            int64_t first, int64_t last, const struct work *w) {
+  const int64_t places = g->H * g->W, width = round_up(channels, LANES);
+  for (int64_t c = 0; c < channels; c += PANEL) {
+    const int vecs = channels - c > LANES ? 2 : 1;
+    for (int64_t r = first; r < last; r++) {
+      const int64_t tile_row = r % g->down, y = tile_row * 4;
+      float *above[2], *below[2];
+      for (int h = 0; h < vecs; h++) {
+        const int64_t k = c + h * LANES, n = at_most(channels - k, LANES);
+        const float *plane = x + (r / g->down * channels + k) * places;
+        // A window holds the rows 4i-3 .. 4i: a row of tiles needs the last two of its own and all of the next
+        // one.
+        float *window = window_start(w->window[h][tile_row & 1]);
+        above[h] = window + 2 * g->W * LANES;
+        below[h] = window_start(w->window[h][~tile_row & 1]);
+        if (r == first || y == 0) load_rows(window, plane, n, g, y - 3);
+        load_rows(below[h], plane, n, g, y + 1);
+      }
+      float *to = v + (r - first) * g->across * width + c;
+      if (vecs == 2) transform_data_row(to, stride, width, above, below, 2, g);
+      else transform_data_row(to, stride, width, above, below, 1, g);
+    }
+  }
+}
+
+// One row of tiles of `vecs` vectors of dy, from four rows of vectors -> d.
+INLINE void transform_gradient_row(float *d, int64_t stride, int64_t width, float *const window[2],
+                                   const int vecs, const struct grid *g) {
+  const int64_t row = g->W * LANES;
+  for (int64_t t = 0; t < g->across; t++)
+    for (int h = 0; h < vecs; h++) {
+      vec columns[4][6];
+      UNROLL for (int j = 0; j < 4; j++) {
+        const float *at = window[h] + (4 * t + j) * LANES;
+        vec y[4] = {{0}};
+        if (4 * t + j < g->W) {
+          UNROLL for (int i = 0; i < 4; i++) y[i] = load(at + i * row);
+        }
+        transform_gradient(columns[j], y);
+      }
+      float *to = d + t * width + h * LANES;
+      ROLLED for (int i = 0; i < 6; i++, to += 6 * stride) {
+        const vec y[4] = {columns[0][i], columns[1][i], columns[2][i], columns[3][i]};
+        vec out[6];
+        transform_gradient(out, y);
+        UNROLL for (int j = 0; j < 6; j++) store(to + j * stride, out[j]);
+      }
+    }
+}
+
+INLINE vec sum_of_places(const float *window, int64_t n_places) {
+  vec sum[4] = {{0}};
+  for (int64_t p = 0; p < n_places; p += 4)
+    UNROLL for (int i = 0; i < 4; i++) sum[i] += load(window + (p + i) * LANES);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+// The tile rows first .. last-1 of dy (N, channels, H, W) -> d, in panels, and their sums added to w->dbias.
+static void transform_output_gradient(float *d, int64_t stride, const float *dy, int64_t channels,
+                                      const struct grid *g, int64_t first, int64_t last, const struct work *w) {
+  const int64_t places = g->H * g->W, tiles = (last - first) * g->across;
+  float *const window[2] = {window_start(w->window[0][0]), window_start(w->window[1][0])};
+  for (int64_t panel = 0; panel < channels; panel += PANEL) {
+    const int vecs = channels - panel > LANES ? 2 : 1;
+    vec sum[2] = {{0}};
+    for (int64_t r = first; r < last; r++) {
+      for (int h = 0; h < vecs; h++) {
+        const int64_t k = panel + h * LANES;
+        load_rows(window[h], dy + (r / g->down * channels + k) * places, at_most(channels - k, LANES), g,
+                  r % g->down * 4);
+        sum[h] += sum_of_places(window[h], 4 * g->W);
+      }
+      float *to = d + panel * tiles + (r - first) * g->across * vecs * LANES;
+      if (vecs == 2) transform_gradient_row(to, stride, PANEL, window, 2, g);
+      else transform_gradient_row(to, stride, LANES, window, 1, g);
+    }
+    for (int h = 0; h < vecs; h++) {
+      float *dbias = w->dbias + panel + h * LANES;
+      store(dbias, load(dbias) + sum[h]);
+    }
+  }
+}
+
+// ---- transform domain -> image
+
+// One tile of outputs, of which the first n_columns are wanted.
+INLINE void inverse_tile(float *window, int64_t W, const float *m, int64_t stride, vec bias,
+                         const int64_t n_columns) {
+  vec columns[4][6];
+  ROLLED for (int j = 0; j < 6; j++, m += stride) {
+    vec in[6], out[4];
+    UNROLL for (int i = 0; i < 6; i++) in[i] = load(m + i * 6 * stride);
+    transform_inverse(out, in);
+    UNROLL for (int i = 0; i < 4; i++) columns[i][j] = out[i];
+  }
+  ROLLED for (int i = 0; i < 4; i++, window += W * LANES) {
+    vec out[4];
+    transform_inverse(out, columns[i]);
+    UNROLL for (int j = 0; j < 4; j++) if (j < n_columns) store(window + j * LANES, out[j] + bias);
+  }
+}
+
+// One row of tiles of `vecs` vectors; they take turns at each tile, as they share m's cache lines.
+INLINE void inverse_row(float *const window[2], const float *m, int64_t stride, const vec bias[2],
+                        const int vecs, const struct grid *g) {
+  int64_t t = 0;
+  for (; 4 * t + 4 <= g->W; t++)
+    for (int h = 0; h < vecs; h++)
+      inverse_tile(window[h] + 4 * t * LANES, g->W, m + (t * vecs + h) * LANES, stride, bias[h], 4);
+  if (t < g->across)
+    for (int h = 0; h < vecs; h++)
+      inverse_tile(window[h] + 4 * t * LANES, g->W, m + (t * vecs + h) * LANES, stride, bias[h], g->W - 4 * t);
+}
+
+// The tile rows first .. last-1 of the panel of channels that begins at `panel`: m -> y (N, channels, H, W).
+static void transform_output(float *y, const float *m, int64_t stride, int64_t panel, int64_t channels,
+                             const float *bias, int add, const struct grid *g, int64_t first, int64_t last,
+                             const struct work *w) {
+  const int64_t places = g->H * g->W;
+  const int vecs = channels - panel > LANES ? 2 : 1;
+  float *const window[2] = {window_start(w->window[0][0]), window_start(w->window[1][0])};
+  vec b[2] = {{0}};
+  if (bias)
+    for (int64_t l = 0; l < at_most(channels - panel, PANEL); l++) b[l / LANES][l % LANES] = bias[panel + l];
+  for (int64_t r = first; r < last; r++) {
+    const float *tiles = m + (r - first) * g->across * vecs * LANES;
+    if (vecs == 2) inverse_row(window, tiles, stride, b, 2, g);
+    else inverse_row(window, tiles, stride, b, 1, g);
+    const int64_t top = r % g->down * 4, n_places = at_most(g->H - top, 4) * g->W;
+    for (int h = 0; h < vecs; h++) {
+      const int64_t k = panel + h * LANES;
+      store_channels(y + ((r / g->down * channels + k) * g->H + top) * g->W, places,
+                     at_most(channels - k, LANES), n_places, window[h], add);
+    }
+  }
+}
+
+// ---- filters
+
+#define FILTERS_AT_ONCE 16 // filters per lane between two transpositions; bounds the window on the stack
+
+// Filters of LANES outputs and one input, 9 vectors -> 36.
+static void pack_filter(float *u, int64_t stride, const float *g, int backward) {
+  vec columns[6][3];
+  UNROLL for (int j = 0; j < 3; j++) {
+    vec in[3], out[6];
+    UNROLL for (int i = 0; i < 3; i++) in[i] = load(g + (backward ? 8 - (i * 3 + j) : i * 3 + j) * LANES);
+    transform_filter(out, in);
+    UNROLL for (int i = 0; i < 6; i++) columns[i][j] = out[i];
+  }
+  UNROLL for (int i = 0; i < 6; i++) {
+    vec out[6];
+    transform_filter(out, columns[i]);
+    UNROLL for (int j = 0; j < 6; j++) store(u + (i * 6 + j) * stride, out[j]);
+  }
+}
+
+static int64_t packed_floats(int64_t in, int64_t out) {
+  return FREQUENCIES * in * round_up(out, LANES);
+}
+
+// -> u[panel][frequency][in][lane].
+static void pack(float *packed, const float *weight, int64_t in, int64_t out, int backward) {
+  float window[(9 * FILTERS_AT_ONCE + 2 * LANES) * LANES];
+  for (int64_t k = 0; k < out; k += LANES) {
+    const int64_t panel = k / PANEL * PANEL, width = at_most(round_up(out, LANES) - panel, PANEL);
+    const int64_t n = at_most(out - k, LANES);
+    float *u = packed + panel * FREQUENCIES * in + (k - panel);
+    for (int64_t c = 0; c < in; c += FILTERS_AT_ONCE) {
+      const int64_t n_filters = at_most(in - c, FILTERS_AT_ONCE);
+      if (backward) // the output's channels are the inner ones of weight: each input channel is a run of 9
+                    // floats per lane
+        for (int64_t i = 0; i < n_filters; i++)
+          load_channels(window + (i * 9 + LANES) * LANES, weight + ((c + i) * out + k) * 9, 9, n, 9, 0, 9);
+      else
+        load_channels(window + LANES * LANES, weight + k * in * 9, in * 9, n, in * 9, c * 9,
+                      (c + n_filters) * 9);
+      for (int64_t i = 0; i < n_filters; i++)
+        pack_filter(u + (c + i) * width, in * width, window + (i * 9 + LANES) * LANES, backward);
+    }
+  }
+}
+
+// dweight (out,in,3,3) += gradient from du, in panels [panel][frequency][in][lane].
+static void unpack_gradient(float *dweight, const float *du, int64_t stride, int64_t in, int64_t out) {
+  float window[9 * FILTERS_AT_ONCE * LANES];
+  for (int64_t k = 0; k < out; k += LANES) {
+    const int64_t panel = k / PANEL * PANEL, width = at_most(round_up(out, LANES) - panel, PANEL);
+    for (int64_t c = 0; c < in; c += FILTERS_AT_ONCE) {
+      const int64_t n_filters = at_most(in - c, FILTERS_AT_ONCE);
+      for (int64_t f = 0; f < n_filters; f++) {
+        const float *u = du + panel * in + (c + f) * width + (k - panel);
+        vec columns[3][6];
+        UNROLL for (int j = 0; j < 6; j++) {
+          vec d[6], out3[3];
+          UNROLL for (int i = 0; i < 6; i++) d[i] = load(u + (i * 6 + j) * stride);
+          transform_filter_gradient(out3, d);
+          UNROLL for (int i = 0; i < 3; i++) columns[i][j] = out3[i];
+        }
+        UNROLL for (int i = 0; i < 3; i++) {
+          vec out3[3];
+          transform_filter_gradient(out3, columns[i]);
+          UNROLL for (int j = 0; j < 3; j++) store(window + (f * 9 + i * 3 + j) * LANES, out3[j]);
+        }
+      }
+      store_channels(dweight + (k * in + c) * 9, in * 9, at_most(out - k, LANES), n_filters * 9, window, 1);
+    }
+  }
+}
+
+// ---- the product of matrices: a tile of up to MAX_ROWS x 2 vectors in registers
+
+#if LANES == 16 || defined(__aarch64__)
+#define MAX_ROWS 12 // 32 vector registers
+#else
+#define MAX_ROWS 6 // 16 vector registers
+#endif
+
+// One step of the inner sum: sum (rows x vecs) += column of a * row of b.
+INLINE void product_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, const float *a,
+                         const int64_t row_step, const float *b) {
+  const vec b0 = load(b), b1 = vecs > 1 ? load(b + LANES) : b0;
+  UNROLL for (int i = 0; i < rows; i++) {
+    const float factor = a[i * row_step];
+    sum[i][0] += factor * b0;
+    if (vecs > 1) sum[i][1] += factor * b1;
+  }
+}
+
+// c (rows x vecs) = or += a (rows x inner) b (inner x vecs); a[i][p] is at a[i * row_step + p * inner_step].
+INLINE void product_tile(const int rows, const int vecs, float *c, const float *a, const int64_t row_step,
+                         const int64_t inner_step, const float *b, int64_t inner, int add) {
+  vec sum[MAX_ROWS][2];
+  UNROLL for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (vec){0};
+  int64_t p = 0;
+  for (; p + 4 <= inner; p += 4) { // fewer iterations: the branch predictor learns where they end
+    UNROLL for (int i = 0; i < 4; i++)
+        product_step(sum, rows, vecs, a + i * inner_step, row_step, b + i * vecs * LANES);
+    a += 4 * inner_step;
+    b += 4 * vecs * LANES;
+  }
+  for (; p < inner; p++) {
+    product_step(sum, rows, vecs, a, row_step, b);
+    a += inner_step;
+    b += vecs * LANES;
+  }
+  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+    float *to = c + (i * vecs + j) * LANES;
+    store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+  }
+}
+
+#define PRODUCT_CASE(n)                                                                                        \
+  case n:                                                                                                      \
+    product_tile(n, vecs, c, a, row_step, inner_step, b, inner, add);                                          \
+    break;
+
+// c (any number of rows x vecs). The last rows are cut into halves: a tile of one or two rows would leave the
+// FMA units waiting for their own results.
+INLINE void product(int64_t rows, const int vecs, float *c, const float *a, const int64_t row_step,
+                    const int64_t inner_step, const float *b, int64_t inner, int add) {
+  for (; rows >= 2 * MAX_ROWS; rows -= MAX_ROWS) {
+    product_tile(MAX_ROWS, vecs, c, a, row_step, inner_step, b, inner, add);
+    a += MAX_ROWS * row_step;
+    c += MAX_ROWS * vecs * LANES;
+  }
+  while (rows > 0) {
+    const int64_t height = rows > MAX_ROWS ? (rows + 1) / 2 : rows;
+    switch (height) {
+      PRODUCT_CASE(1)
+      PRODUCT_CASE(2)
+      PRODUCT_CASE(3)
+      PRODUCT_CASE(4)
+      PRODUCT_CASE(5)
+      PRODUCT_CASE(6)
+#if MAX_ROWS == 12
+      PRODUCT_CASE(7)
+      PRODUCT_CASE(8)
+      PRODUCT_CASE(9)
+      PRODUCT_CASE(10)
+      PRODUCT_CASE(11)
+      PRODUCT_CASE(12)
+#endif
+    }
+    a += height * row_step;
+    c += height * vecs * LANES;
+    rows -= height;
+  }
+}
+
+// M (tiles x vecs) = V (tiles x in, rows of `width`) U (in x vecs).
+static void product_forward(float *m, const float *v, int64_t width, const float *u, int64_t tiles, int64_t in,
+                            int vecs) {
+  if (vecs == 2) product(tiles, 2, m, v, width, 1, u, in, 0);
+  else product(tiles, 1, m, v, width, 1, u, in, 0);
+}
+
+// dU (in x vecs) = or += V^T (in x tiles) D (tiles x vecs).
+static void product_gradient(float *du, const float *v, int64_t width, const float *d, int64_t tiles,
+                             int64_t in, int vecs, int add) {
+  if (vecs == 2) product(in, 2, du, v, 1, width, d, tiles, add);
+  else product(in, 1, du, v, 1, width, d, tiles, add);
+}
+
+// ---- the convolution and its gradient
+
+static void convolve(const struct winograd_shape *s, float *y, const float *x, const float *packed,
+                     const float *bias, int add, float *scratch) {
+  const struct grid g = make_grid(s);
+  const struct work w = lay_out(scratch, s, &g, 0);
+  const int64_t in_width = round_up(s->in, LANES), out_width = round_up(s->out, LANES);
+  for (int64_t first = 0; first < g.rows; first += g.block_rows) {
+    const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
+    const int64_t v_stride = frequency_stride(tiles, in_width);
+    transform_input(w.v, v_stride, x, s->in, &g, first, last, &w);
+    for (int64_t panel = 0; panel < out_width; panel += PANEL) {
+      const int64_t width = at_most(out_width - panel, PANEL), m_stride = frequency_stride(tiles, width);
+      const float *u = packed + panel * FREQUENCIES * s->in;
+      for (int64_t f = 0; f < FREQUENCIES; f++)
+        product_forward(w.m + f * m_stride, w.v + f * v_stride, in_width, u + f * s->in * width, tiles, s->in,
+                        (int)(width / LANES));
+      transform_output(y, w.m, m_stride, panel, s->out, bias, add, &g, first, last, &w);
+    }
+  }
+}
+
+static void weight_gradient(const struct winograd_shape *s, float *dweight, float *dbias, const float *x,
+                            const float *dy, float *scratch) {
+  if (s->N == 0) return;
+  const struct grid g = make_grid(s);
+  const struct work w = lay_out(scratch, s, &g, 1);
+  const int64_t in_width = round_up(s->in, LANES), out_width = round_up(s->out, LANES);
+  const int64_t du_stride = frequency_stride(s->in, out_width);
+  memset(w.dbias, 0, (size_t)out_width * sizeof(float));
+  for (int64_t first = 0; first < g.rows; first += g.block_rows) {
+    const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
+    const int64_t v_stride = frequency_stride(tiles, in_width), d_stride = frequency_stride(tiles, out_width);
+    transform_input(w.v, v_stride, x, s->in, &g, first, last, &w);
+    transform_output_gradient(w.m, d_stride, dy, s->out, &g, first, last, &w);
+    for (int64_t f = 0; f < FREQUENCIES; f++)
+      for (int64_t panel = 0; panel < out_width; panel += PANEL)
+        product_gradient(w.du + f * du_stride + panel * s->in, w.v + f * v_stride, in_width,
+                         w.m + f * d_stride + panel * tiles, tiles, s->in,
+                         (int)(at_most(out_width - panel, PANEL) / LANES), first > 0);
+  }
+  unpack_gradient(dweight, w.du, du_stride, s->in, s->out);
+  if (dbias)
+    for (int64_t k = 0; k < s->out; k++) dbias[k] += w.dbias[k];
+}
+
+#define TEXT_OF(name) #name
+#define TEXT(name) TEXT_OF(name)
+#define JOIN_OF(a, b) a##b
+#define JOIN(a, b) JOIN_OF(a, b)
+
+const struct winograd_kernels JOIN(dvg_winograd_, DVG_KERNELS) = {
+    .name = TEXT(DVG_KERNELS),
+    .packed_floats = packed_floats,
+    .pack = pack,
+    .convolve_floats = convolve_floats,
+    .gradient_floats = gradient_floats,
+    .convolve = convolve,
+    .weight_gradient = weight_gradient,
+};
