@@ -1,0 +1,40 @@
+// The networks of DVG-Face (SPEC: the authors' layers and parameter names), a line a layer. Each function adds one network to a graph and returns
+// its output node; errors surface in dvg_graph_plan. Sizes: `width` multiplies every channel count (at least 1 channel is left), `size` is
+// the image's side, a multiple of 32. The published networks are width 1, size 128. Embeddings, attribute codes and noise always have 256 values.
+#ifndef DVG_MODELS_H
+#define DVG_MODELS_H
+
+#include "common/nn/graph.h"
+
+enum { DVG_CODE = 256 }; // values of an embedding, an attribute code, a noise vector
+
+struct dvg_model {
+  double width;
+  int64_t size;
+};
+
+// `channels` of the published network, scaled.
+int64_t dvg_model_channels(struct dvg_model m, int64_t channels);
+
+// F, LightCNN-29v2 (Wu, He, Sun, Tan, TIFS 2018): gray image (N,1,size,size) in [0,1] -> embedding (N,256), not normalised.
+int dvg_lightcnn(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image);
+// F's classifier: dropout 0.5, then linear 256 -> classes without bias ("fc2_"). `items`: integers, one a row, for the dropout (dvg_graph_dropout).
+int dvg_lightcnn_classifier(struct dvg_graph *g, struct dvg_scope s, int embedding, int64_t classes, uint64_t seed, int items);
+
+// E, attribute encoder: RGB image (N,3,size,size) in [0,1] -> attribute code z (N,256), unit vectors.
+int dvg_encoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image);
+// E's second half: z -> style (N, dvg_style_values(m)): for each AdaIN layer of the decoder its shifts, then its scales.
+int dvg_encoder_style(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int z);
+int64_t dvg_style_values(struct dvg_model m);
+
+// G, decoder, shared by the domains: identity (N,256) and z (N,256), style -> features (N,32 width,size,size).
+int dvg_decoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int identity, int z, int style);
+// G's head of one domain ("nir" -> nir_output): features -> RGB image (N,3,size,size) in [0,1].
+int dvg_decoder_head(struct dvg_graph *g, struct dvg_scope s, const char *domain, int features);
+
+// F_s, identity sampler: noise (N,256), standard normal -> embedding (N,256), unit vectors. The decoder of the VAE.
+int dvg_identity_sampler(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int noise);
+// The VAE's encoder, the sampler's mirror image: embedding (N,256) -> mean and log-variance (N,256) of the noise.
+void dvg_identity_encoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int embedding, int *mean, int *log_variance);
+
+#endif
