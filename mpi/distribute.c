@@ -1,0 +1,158 @@
+#include "mpi/distribute.h"
+
+#include <mpi.h>
+#include <stdio.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "mpi/notice.h"
+
+enum { BLOCK_TAG = 1 };
+
+static const size_t piece_bytes = (size_t)64 << 20; // MPI counts are ints: big blocks go in pieces
+
+// One round of the ordered work: each rank has computed one block, rank 0 collects and consumes them in order.
+struct ordered {
+  const struct dvg_world *w;
+  const struct dvg_ordered_work *work;
+  size_t block_bytes;
+  int n_pieces;          // messages a block
+  char *records;         // this rank's block
+  char *received;        // rank 0: the blocks of ranks 1..size-1
+  MPI_Request *requests; // rank 0: n_pieces for each of them
+};
+
+static int64_t items_in(const struct dvg_ordered_work *work, int64_t block) {
+  int64_t first = block * work->block;
+  if (first >= work->n_items) return 0;
+  return work->n_items - first < work->block ? work->n_items - first : work->block;
+}
+
+static int piece_length(size_t n_bytes, int piece) {
+  size_t done = (size_t)piece * piece_bytes;
+  if (done >= n_bytes) return 0;
+  return (int)(n_bytes - done < piece_bytes ? n_bytes - done : piece_bytes);
+}
+
+static enum dvg_status ordered_create(struct ordered *o) {
+  const struct dvg_ordered_work *work = o->work;
+  if (work->n_items < 0 || work->block < 1 ||
+      (work->record_bytes && (size_t)work->block > SIZE_MAX / 2 / work->record_bytes))
+    return dvg_fail(DVG_ERROR_INTERNAL, "ordered work: %lld items in blocks of %lld records of %zu bytes",
+                    (long long)work->n_items, (long long)work->block, work->record_bytes);
+  o->block_bytes = (size_t)work->block * work->record_bytes;
+  o->n_pieces = (int)((o->block_bytes + piece_bytes - 1) / piece_bytes);
+  DVG_TRY(dvg_alloc((void **)&o->records, work->block, work->record_bytes, "a block of records"));
+  if (o->w->rank != 0) return DVG_OK;
+  DVG_TRY(dvg_alloc((void **)&o->received, o->w->size - 1, o->block_bytes, "the blocks of other ranks"));
+  return DVG_NEW(&o->requests, (int64_t)(o->w->size - 1) * o->n_pieces, "message requests");
+}
+
+static void ordered_free(struct ordered *o) {
+  dvg_free(&o->records);
+  dvg_free(&o->received);
+  dvg_free(&o->requests);
+}
+
+static void send_block(const struct ordered *o, int64_t block) {
+  size_t n_bytes = (size_t)items_in(o->work, block) * o->work->record_bytes;
+  for (int p = 0; p < o->n_pieces; p++)
+    MPI_Send(o->records + (size_t)p * piece_bytes, piece_length(n_bytes, p), MPI_BYTE, 0, BLOCK_TAG,
+             MPI_COMM_WORLD);
+}
+
+// Rank 0: receives from all at the same time, consumes in order. The other ranks compute their next blocks
+// meanwhile.
+static enum dvg_status collect(const struct ordered *o, int64_t first_block) {
+  const struct dvg_ordered_work *work = o->work;
+  for (int r = 1; r < o->w->size; r++) {
+    size_t n_bytes = (size_t)items_in(work, first_block + r) * work->record_bytes;
+    for (int p = 0; p < o->n_pieces; p++)
+      MPI_Irecv(o->received + (size_t)(r - 1) * o->block_bytes + (size_t)p * piece_bytes,
+                piece_length(n_bytes, p), MPI_BYTE, r, BLOCK_TAG, MPI_COMM_WORLD,
+                &o->requests[(r - 1) * o->n_pieces + p]);
+  }
+  enum dvg_status status = DVG_OK;
+  for (int r = 0; r < o->w->size; r++) {
+    const char *records = o->records;
+    if (r > 0) { // also after a failure: the senders wait
+      MPI_Waitall(o->n_pieces, &o->requests[(r - 1) * o->n_pieces], MPI_STATUSES_IGNORE);
+      records = o->received + (size_t)(r - 1) * o->block_bytes;
+    }
+    int64_t count = items_in(work, first_block + r);
+    if (status == DVG_OK && count > 0)
+      status = work->consume((first_block + r) * work->block, count, records, work->context);
+  }
+  return status;
+}
+
+static enum dvg_status ordered_run(struct ordered *o, struct dvg_progress *progress) {
+  const struct dvg_ordered_work *work = o->work;
+  int64_t n_blocks = work->n_items / work->block + (work->n_items % work->block != 0);
+  enum dvg_status status = DVG_OK;
+  for (int64_t first = 0; first < n_blocks; first += o->w->size) {
+    int64_t block = first + o->w->rank, count = items_in(work, block);
+    // `status` is rank 0's of consuming the round before: it joins the agreement of this one.
+    if (status == DVG_OK && dvg_world_stop_flag()) status = DVG_STOPPED;
+    if (status == DVG_OK && count > 0)
+      status = work->compute(o->records, block * work->block, count, work->context);
+    status = dvg_world_agree(o->w, status);
+    if (status != DVG_OK) return status;
+    if (o->w->rank != 0) {
+      send_block(o, block);
+      continue;
+    }
+    status = collect(o, first);
+    int64_t done = (first + o->w->size) * work->block;
+    if (work->what && done < work->n_items) dvg_progress_at(progress, done);
+  }
+  return dvg_world_agree(o->w, status);
+}
+
+enum dvg_status dvg_distribute_ordered(const struct dvg_world *w, const struct dvg_ordered_work *work) {
+  struct ordered o = {.w = w, .work = work};
+  struct dvg_progress progress;
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_world_agree(w, ordered_create(&o)));
+  if (work->what) dvg_progress_start(&progress, work->what, 0, work->n_items);
+  DVG_TRY_GOTO(ordered_run(&o, &progress));
+  if (work->what) dvg_progress_end(&progress, work->n_items);
+done:
+  ordered_free(&o);
+  return status;
+}
+
+// This rank's share: pending items number rank, rank + size, ... in turn.
+static enum dvg_status run_share(const struct dvg_world *w, int64_t n, const unsigned char *pending,
+                                 enum dvg_status (*task)(int64_t i, void *context), void *context,
+                                 struct dvg_progress *progress) {
+  int64_t turn = 0, done = 0;
+  for (int64_t i = 0; i < n; i++) {
+    if (!pending[i] || turn++ % w->size != w->rank) continue;
+    if (dvg_world_stop_flag()) return DVG_STOPPED;
+    DVG_TRY(task(i, context));
+    if (progress && ++done < progress->total) dvg_progress_at(progress, done);
+  }
+  return DVG_OK;
+}
+
+enum dvg_status dvg_distribute_tasks(const struct dvg_world *w, int64_t n, const unsigned char *pending,
+                                     enum dvg_status (*task)(int64_t i, void *context), void *context,
+                                     const char *what) {
+  DVG_TRY(dvg_notice_begin(w));
+  int64_t n_pending = 0;
+  for (int64_t i = 0; i < n; i++) n_pending += pending[i] != 0;
+  // Rank 0 knows its own share only.
+  char share[80];
+  struct dvg_progress progress;
+  if (what) {
+    snprintf(share, sizeof share, w->size > 1 ? "%s of rank 0" : "%s", what);
+    dvg_progress_start(&progress, share, 0, (n_pending + w->size - 1) / w->size);
+  }
+  enum dvg_status status = run_share(w, n, pending, task, context, what ? &progress : NULL);
+  if (status != DVG_OK) dvg_notice_send();
+  dvg_notice_end();
+  status = dvg_world_agree(w, status);
+  if (status == DVG_OK && what) dvg_progress_end(&progress, progress.total);
+  return status;
+}

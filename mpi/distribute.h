@@ -1,0 +1,34 @@
+// Work distribution: fixed blocks of item numbers, whoever computes them.
+#ifndef DVG_MPI_DISTRIBUTE_H
+#define DVG_MPI_DISTRIBUTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "mpi/world.h"
+
+// Collective. Items [0, n_items) in blocks of `block` items; block b is computed by rank b mod size with
+//     compute(out, first, count, context)     // count records of record_bytes each
+// and handed to rank 0's `consume(first, count, records, context)` in ascending order of the item number, so that one writer
+// can write one file in one order. At most one block a rank is in memory, plus one on rank 0 for each rank.
+// A failure on any rank ends the work on all with that status, a signal with DVG_STOPPED. `consume` may be NULL on other ranks.
+struct dvg_ordered_work {
+  int64_t n_items, block;
+  size_t record_bytes;
+  enum dvg_status (*compute)(void *records, int64_t first, int64_t count, void *context);
+  enum dvg_status (*consume)(int64_t first, int64_t count, const void *records, void *context);
+  void *context;
+  const char *what; // for progress: "images"; NULL: none
+};
+DVG_CHECKED enum dvg_status dvg_distribute_ordered(const struct dvg_world *w, const struct dvg_ordered_work *work);
+
+// Collective. Runs task(i, context) for each i in [0, n) with pending[i] != 0 on one of the ranks, the pending ones dealt in
+// turn. No waiting inside, so tasks may differ in time. When a task fails or a signal arrives on any rank, all take no more
+// tasks, and dvg_world_stop_flag is true on all: a long task asks it now and then and returns DVG_STOPPED. Returns the agreed
+// status: DVG_STOPPED if pending tasks are left by a signal. `what` is for progress; NULL: none.
+DVG_CHECKED enum dvg_status dvg_distribute_tasks(const struct dvg_world *w, int64_t n, const unsigned char *pending,
+                                                 enum dvg_status (*task)(int64_t i, void *context), void *context,
+                                                 const char *what);
+
+#endif
