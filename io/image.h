@@ -1,0 +1,44 @@
+// Images: PNG (libpng) and JPEG (libjpeg-turbo) in, PNG out, resampling, alignment.
+#ifndef DVG_IO_IMAGE_H
+#define DVG_IO_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+
+struct dvg_image {
+  int64_t H, W, C;       // C: 1 gray or 3 RGB
+  unsigned char *pixels; // (H,W,C), owned
+};
+enum { DVG_IMAGE_MAX_SIDE = 16384 }; // larger ones are refused before anything is allocated
+
+void dvg_image_free(struct dvg_image *image);
+DVG_CHECKED enum dvg_status dvg_image_create(struct dvg_image *image, int64_t H, int64_t W, int64_t C);
+
+// Reads a PNG (gray, RGB, RGBA, gray+alpha, palette, 1-16 bit, interlaced; alpha is composed over white, 16 bit rounded to 8) or a JPEG
+// (gray, YCbCr, CMYK; the EXIF orientation is not applied) from a file or from memory. `name` is for messages. Truncated or corrupt data is
+// DVG_ERROR_INPUT naming file and cause, never a half-filled image. The caller frees with dvg_image_free.
+DVG_CHECKED enum dvg_status dvg_image_read(struct dvg_image *image, const char *path);
+DVG_CHECKED enum dvg_status dvg_image_decode(struct dvg_image *image, const unsigned char *bytes, size_t n_bytes, const char *name);
+
+// Writes PNG atomically (temporary name, rename).
+DVG_CHECKED enum dvg_status dvg_image_write_png(const struct dvg_image *image, const char *path);
+// JPEG into new memory (dvg_free), quality 1..100: for exports and tests.
+DVG_CHECKED enum dvg_status dvg_image_encode_jpeg(const struct dvg_image *image, int quality, unsigned char **bytes, size_t *n_bytes);
+
+// Channels: gray = 0.299 R + 0.587 G + 0.114 B rounded; gray to RGB by replication.
+DVG_CHECKED enum dvg_status dvg_image_convert(struct dvg_image *out, const struct dvg_image *in, int64_t C);
+// Area-averaging for shrinking, bilinear for enlarging.
+DVG_CHECKED enum dvg_status dvg_image_resize(struct dvg_image *out, const struct dvg_image *in, int64_t H, int64_t W);
+
+// Five landmarks in pixels, where pixel i covers [i, i+1) and has its centre at i + 0.5: left eye, right eye, nose tip, left and right mouth corner (left/right as seen), x then y.
+enum { DVG_LANDMARKS = 10 };
+// The recogniser's crop (SPEC 4) of size x size, defined at 144: eyes level, eye midpoint at (72, 48), 48 px from eye midpoint to mouth midpoint;
+// a similarity transform (rotation from the eyes, scale from eye midpoint to mouth midpoint), sampled with an anti-aliasing kernel of the shrink
+// factor; places outside the source repeat its edge. `moved` (or NULL): the landmarks in the crop. DVG_ERROR_INPUT for landmarks that no crop follows
+// from: not finite, far outside the image, coincident, or a mouth above the eyes (left and right swapped).
+DVG_CHECKED enum dvg_status dvg_image_align(struct dvg_image *out, float moved[DVG_LANDMARKS], const struct dvg_image *in,
+                                            const float landmarks[DVG_LANDMARKS], int64_t size);
+
+#endif

@@ -1,0 +1,162 @@
+// Paths, and files that are there as a whole or not at all.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "io/artifact.h"
+
+int dvg_path_exists(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 && S_ISREG(s.st_mode);
+}
+
+const char *dvg_path_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+enum dvg_status dvg_path_folder(char **folder, const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (!slash) return dvg_text(folder, ".");
+  if (slash == path) return dvg_text(folder, "/");
+  return dvg_text(folder, "%.*s", (int)(slash - path), path);
+}
+
+enum dvg_status dvg_path_make_folder(const char *path) {
+  char *partial = NULL;
+  DVG_TRY(dvg_text(&partial, "%s", path));
+  enum dvg_status status = DVG_OK;
+  size_t n = strlen(partial);
+  // Each prefix that ends before a '/', then the whole. Another process may make the same folder at the same
+  // time.
+  for (size_t i = 1; i <= n; i++) {
+    if (partial[i] != '/' && partial[i] != 0) continue;
+    char kept = partial[i];
+    partial[i] = 0;
+    struct stat s;
+    if (stat(partial, &s) != 0 && mkdir(partial, 0777) != 0 && errno != EEXIST) {
+      status = dvg_fail(DVG_ERROR_IO, "%s: cannot make the folder: %s", partial, strerror(errno));
+      goto done;
+    }
+    if (stat(partial, &s) == 0 && !S_ISDIR(s.st_mode)) {
+      status = dvg_fail(DVG_ERROR_IO, "%s: is not a folder", partial);
+      goto done;
+    }
+    partial[i] = kept;
+  }
+  if (access(path, W_OK | X_OK) != 0)
+    status = dvg_fail(DVG_ERROR_IO, "%s: cannot write into this folder: %s", path, strerror(errno));
+done:
+  dvg_free(&partial);
+  return status;
+}
+
+static enum dvg_status sync_at(const char *path, int flags) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+  if (fd < 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot open to sync: %s", path, strerror(errno));
+  // Some file systems cannot sync a folder, and say so with EINVAL.
+  int bad = fsync(fd) != 0 && !((flags & O_DIRECTORY) && (errno == EINVAL || errno == ENOTSUP));
+  int cause = errno;
+  close(fd);
+  return bad ? dvg_fail(DVG_ERROR_IO, "%s: cannot sync: %s", path, strerror(cause)) : DVG_OK;
+}
+
+enum dvg_status dvg_path_finish(const char *temporary, const char *path) {
+  char *folder = NULL;
+  enum dvg_status status = dvg_path_folder(&folder, path);
+  if (status == DVG_OK) status = sync_at(temporary, 0);
+  if (status == DVG_OK && rename(temporary, path) != 0)
+    status = dvg_fail(DVG_ERROR_IO, "%s: cannot rename from %s: %s", path, temporary, strerror(errno));
+  if (status == DVG_OK) status = sync_at(folder, O_DIRECTORY);
+  else unlink(temporary);
+  dvg_free(&folder);
+  return status;
+}
+
+enum dvg_status dvg_path_write_bytes(const char *path, const void *bytes, size_t n_bytes) {
+  char *part = NULL, *folder = NULL;
+  enum dvg_status status;
+  FILE *f = NULL;
+  DVG_TRY_GOTO(dvg_path_folder(&folder, path));
+  DVG_TRY_GOTO(dvg_path_make_folder(folder));
+  DVG_TRY_GOTO(dvg_text(&part, "%s.part", path));
+  f = fopen(part, "wb");
+  if (!f) {
+    status = dvg_fail(DVG_ERROR_IO, "%s: cannot create: %s", part, strerror(errno));
+    goto done;
+  }
+  int bad = n_bytes > 0 && fwrite(bytes, 1, n_bytes, f) != n_bytes;
+  int cause = errno;
+  if (fclose(f) != 0 && !bad) {
+    bad = 1;
+    cause = errno;
+  }
+  if (bad) {
+    unlink(part);
+    status = dvg_fail(DVG_ERROR_IO, "%s: cannot write: %s", part, strerror(cause));
+    goto done;
+  }
+  status = dvg_path_finish(part, path);
+done:
+  dvg_free(&part);
+  dvg_free(&folder);
+  return status;
+}
+
+enum dvg_status dvg_path_write_text(const char *path, const char *text) {
+  return dvg_path_write_bytes(path, text, strlen(text));
+}
+
+enum dvg_status dvg_path_read_bytes(const char *path, int64_t max_bytes, unsigned char **out, size_t *n_bytes) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // O_NONBLOCK: not to wait at a named pipe
+  FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
+  if (!f) {
+    int cause = errno;
+    if (fd >= 0) close(fd);
+    return dvg_fail(DVG_ERROR_IO, "%s: cannot open: %s", path, strerror(cause));
+  }
+  enum dvg_status status = DVG_OK;
+  unsigned char *bytes = NULL;
+  struct stat s;
+  if (fstat(fd, &s) != 0) status = dvg_fail(DVG_ERROR_IO, "%s: cannot stat: %s", path, strerror(errno));
+  else if (S_ISDIR(s.st_mode)) status = dvg_fail(DVG_ERROR_INPUT, "%s: is a folder, not a file", path);
+  else if (!S_ISREG(s.st_mode)) status = dvg_fail(DVG_ERROR_INPUT, "%s: is not a regular file", path);
+  else if (s.st_size > max_bytes)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: is too large: %lld bytes, %lld at most", path, (long long)s.st_size,
+                      (long long)max_bytes);
+  if (status == DVG_OK) status = dvg_alloc((void **)&bytes, (int64_t)s.st_size + 1, 1, path);
+  if (status == DVG_OK) {
+    size_t got = fread(bytes, 1, (size_t)s.st_size, f);
+    if (ferror(f)) status = dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
+    else if (got != (size_t)s.st_size)
+      status = dvg_fail(DVG_ERROR_IO, "%s: became shorter while it was read", path);
+  }
+  fclose(f);
+  if (status == DVG_OK) {
+    *out = bytes; // followed by a NUL: the memory is zeroed
+    *n_bytes = (size_t)s.st_size;
+  } else {
+    dvg_free(&bytes);
+  }
+  return status;
+}
+
+enum dvg_status dvg_path_read_text(const char *path, int64_t max_bytes, char **text) {
+  unsigned char *bytes = NULL;
+  size_t n_bytes = 0;
+  DVG_TRY(dvg_path_read_bytes(path, max_bytes, &bytes, &n_bytes));
+  const unsigned char *nul = memchr(bytes, 0, n_bytes);
+  if (nul) {
+    enum dvg_status status =
+        dvg_fail(DVG_ERROR_INPUT, "%s: is not a text file: byte %lld is NUL", path, (long long)(nul - bytes));
+    dvg_free(&bytes);
+    return status;
+  }
+  *text = (char *)bytes;
+  return DVG_OK;
+}

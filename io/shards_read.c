@@ -1,0 +1,229 @@
+// Reading sharded sets: rows are taken from the shards themselves, not through the index's virtual datasets, so
+// that a missing, damaged or exchanged shard is an error and not a block of zeros.
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "io/shards.h"
+
+enum { OPEN_SHARDS = 4 };
+
+struct dvg_shard_reader {
+  struct dvg_shards s;
+  struct dvg_artifact *first;
+  char *schema, *root;
+  char **digests; // one block
+  int64_t version, clock;
+  struct {
+    struct dvg_artifact *file;
+    int64_t shard, used;
+  } open[OPEN_SHARDS];
+};
+
+// The index's tables against its own attributes.
+static enum dvg_status check_index(struct dvg_shard_reader *r, const struct dvg_artifact *index) {
+  int64_t n = -1, n_digests = 0, *firsts = NULL, *rows = NULL;
+  const char *path = dvg_artifact_path(index);
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_artifact_get_int(index, "items", &r->s.n_items));
+  DVG_TRY_GOTO(dvg_artifact_get_int(index, "items_per_shard", &r->s.per_shard));
+  DVG_TRY_GOTO(dvg_artifact_get_text(index, "root_sha256", &r->root));
+  DVG_TRY_GOTO(dvg_artifact_load_text(index, "shard_sha256", &n_digests, &r->digests));
+  DVG_TRY_GOTO(dvg_artifact_load(index, "shard_first", DVG_I64, 1, &n, (void **)&firsts));
+  DVG_TRY_GOTO(dvg_artifact_load(index, "shard_rows", DVG_I64, 1, &n, (void **)&rows));
+  if (r->s.n_items < 1 || r->s.per_shard < 1 || n != n_digests ||
+      n != (r->s.n_items - 1) / r->s.per_shard + 1) {
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: its number of shards and its number of items do not fit", path);
+    goto done;
+  }
+  r->s.n_shards = n;
+  for (int64_t k = 0; k < n; k++)
+    if (firsts[k] != dvg_shards_first(&r->s, k) || rows[k] != dvg_shards_rows(&r->s, k)) {
+      status =
+          dvg_fail(DVG_ERROR_INPUT, "%s: shard %lld does not have the rows it should have", path, (long long)k);
+      goto done;
+    }
+done:
+  dvg_free(&firsts);
+  dvg_free(&rows);
+  return status;
+}
+
+// A shard that the index knows: the same file, by its digest.
+static enum dvg_status open_shard(struct dvg_artifact **out, const struct dvg_shard_reader *r, int64_t shard) {
+  char *path = NULL;
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(dvg_shards_path(&path, &r->s, shard));
+  enum dvg_status status = dvg_artifact_open(&a, path, r->schema, r->version);
+  if (status == DVG_OK && strcmp(dvg_artifact_digest(a), r->digests[shard]) != 0)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: is not the shard that index.h5 was made of", path);
+  if (status == DVG_OK) *out = a;
+  else dvg_artifact_close(&a);
+  dvg_free(&path);
+  return status;
+}
+
+static enum dvg_status open_index(struct dvg_shard_reader *r, const char *folder, const char *schema) {
+  char *path = NULL, *has = NULL;
+  struct dvg_artifact *index = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_text(&r->s.folder, "%s", folder));
+  DVG_TRY_GOTO(dvg_text(&path, "%s/index.h5", folder));
+  DVG_TRY_GOTO(dvg_artifact_open(&index, path, "index", 1));
+  DVG_TRY_GOTO(dvg_artifact_get_text(index, "shard_schema", &has));
+  if (schema && strcmp(has, schema) != 0) {
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: is a set of '%s' shards, not '%s'", path, has, schema);
+    goto done;
+  }
+  r->schema = has;
+  has = NULL;
+  status = check_index(r, index);
+done:
+  dvg_artifact_close(&index);
+  dvg_free(&path);
+  dvg_free(&has);
+  return status;
+}
+
+enum dvg_status dvg_shard_reader_open(struct dvg_shard_reader **out, const char *folder, const char *schema,
+                                      int64_t version) {
+  struct dvg_shard_reader *r = NULL;
+  DVG_TRY(DVG_NEW(&r, 1, "a shard reader"));
+  r->version = version;
+  enum dvg_status status = open_index(r, folder, schema);
+  if (status == DVG_OK) status = open_shard(&r->first, r, 0);
+  if (status == DVG_OK) *out = r;
+  else dvg_shard_reader_close(&r);
+  return status;
+}
+
+void dvg_shard_reader_close(struct dvg_shard_reader **reader) {
+  struct dvg_shard_reader *r = *reader;
+  if (!r) return;
+  for (int i = 0; i < OPEN_SHARDS; i++) dvg_artifact_close(&r->open[i].file);
+  dvg_artifact_close(&r->first);
+  dvg_free(&r->schema);
+  dvg_free(&r->root);
+  dvg_free(&r->digests);
+  dvg_shards_free(&r->s);
+  dvg_free(reader);
+}
+
+int64_t dvg_shard_reader_items(const struct dvg_shard_reader *r) {
+  return r->s.n_items;
+}
+const char *dvg_shard_reader_digest(const struct dvg_shard_reader *r) {
+  return r->root;
+}
+const struct dvg_artifact *dvg_shard_reader_first(const struct dvg_shard_reader *r) {
+  return r->first;
+}
+
+// A shard from the few that are kept open; the one that was unused for longest makes room.
+static enum dvg_status take_shard(const struct dvg_artifact **file, struct dvg_shard_reader *r, int64_t shard) {
+  if (shard == 0) {
+    *file = r->first;
+    return DVG_OK;
+  }
+  int oldest = 0;
+  for (int i = 0; i < OPEN_SHARDS; i++) {
+    if (r->open[i].file && r->open[i].shard == shard) {
+      r->open[i].used = ++r->clock;
+      *file = r->open[i].file;
+      return DVG_OK;
+    }
+    if (r->open[i].used < r->open[oldest].used) oldest = i;
+  }
+  dvg_artifact_close(&r->open[oldest].file);
+  DVG_TRY(open_shard(&r->open[oldest].file, r, shard));
+  r->open[oldest].shard = shard;
+  r->open[oldest].used = ++r->clock;
+  *file = r->open[oldest].file;
+  return DVG_OK;
+}
+
+enum dvg_status dvg_shard_reader_read(struct dvg_shard_reader *r, const char *name, enum dvg_type type,
+                                      int64_t first, int64_t count, void *data) {
+  static const size_t bytes[] = {1, 4, 8, 4, 8};
+  if (first < 0 || count < 0 || first > r->s.n_items || count > r->s.n_items - first)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: has %lld items; %lld from %lld on were wanted", r->s.folder,
+                    (long long)r->s.n_items, (long long)count, (long long)first);
+  if (type == DVG_TEXT)
+    return dvg_fail(DVG_ERROR_INTERNAL, "%s: '%s': text is not read by rows", r->s.folder, name);
+  int n_dims;
+  int64_t dims[DVG_MAX_DIMS], row_values = 1;
+  DVG_TRY(dvg_artifact_shape(r->first, name, NULL, &n_dims, dims));
+  for (int i = 1; i < n_dims; i++) row_values *= dims[i];
+  char *out = data;
+  while (count > 0) {
+    int64_t shard = first / r->s.per_shard, start = first - dvg_shards_first(&r->s, shard);
+    int64_t n = dvg_shards_rows(&r->s, shard) - start;
+    if (n > count) n = count;
+    const struct dvg_artifact *file;
+    DVG_TRY(take_shard(&file, r, shard));
+    int other_n_dims;
+    int64_t other[DVG_MAX_DIMS];
+    DVG_TRY(dvg_artifact_shape(file, name, NULL, &other_n_dims, other));
+    int same = other_n_dims == n_dims;
+    for (int i = 1; same && i < n_dims; i++) same = other[i] == dims[i];
+    if (!same) // the rows would not fit into `data`
+      return dvg_fail(DVG_ERROR_INPUT, "%s: '%s' has rows of another shape than in the first shard",
+                      dvg_artifact_path(file), name);
+    DVG_TRY(dvg_artifact_read(file, name, type, start, n, out));
+    out += (size_t)(n * row_values) * bytes[type];
+    first += n;
+    count -= n;
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status verify_root(const struct dvg_shard_reader *r) {
+  struct dvg_digest d = {0};
+  char root[DVG_DIGEST_TEXT], line[DVG_DIGEST_TEXT + 32];
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_digest_begin(&d));
+  for (int64_t k = 0; k < r->s.n_shards; k++) {
+    int n = snprintf(line, sizeof line, "%lld %.64s\n", (long long)k, r->digests[k]);
+    DVG_TRY_GOTO(dvg_digest_add(&d, line, (size_t)n));
+  }
+  DVG_TRY_GOTO(dvg_digest_end(&d, root));
+  if (strcmp(root, r->root) != 0)
+    status =
+        dvg_fail(DVG_ERROR_INPUT, "%s/index.h5: the root digest does not follow from the shards'", r->s.folder);
+done:
+  dvg_digest_drop(&d);
+  return status;
+}
+
+enum dvg_status dvg_shards_verify(const char *folder, int rank, int size) {
+  struct dvg_shard_reader *r = NULL;
+  struct dvg_artifact *a = NULL;
+  char *path = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(DVG_NEW(&r, 1, "a shard reader"));
+  DVG_TRY_GOTO(open_index(r, folder, NULL));
+  // Which version the shards are of is theirs to say here.
+  DVG_TRY_GOTO(dvg_shards_path(&path, &r->s, 0));
+  DVG_TRY_GOTO(dvg_artifact_open(&a, path, NULL, 0));
+  DVG_TRY_GOTO(dvg_artifact_get_int(a, "dvg_version", &r->version));
+  dvg_artifact_close(&a);
+  dvg_free(&path);
+  if (rank == 0) {
+    DVG_TRY_GOTO(verify_root(r));
+    DVG_TRY_GOTO(dvg_text(&path, "%s/index.h5", folder));
+    DVG_TRY_GOTO(dvg_artifact_open(&a, path, "index", 1));
+    DVG_TRY_GOTO(dvg_artifact_verify(a));
+    dvg_artifact_close(&a);
+  }
+  for (int64_t k = rank; k < r->s.n_shards; k += size) {
+    DVG_TRY_GOTO(open_shard(&a, r, k));
+    DVG_TRY_GOTO(dvg_artifact_verify(a));
+    dvg_artifact_close(&a);
+  }
+done:
+  dvg_artifact_close(&a);
+  dvg_shard_reader_close(&r);
+  dvg_free(&path);
+  return status;
+}
