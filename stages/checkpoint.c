@@ -1,0 +1,139 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "stages/trainer.h"
+
+enum { VERSION = 1 };
+
+enum dvg_status dvg_write_tensors(struct dvg_artifact *a, const char *group, const struct dvg_params *p,
+                                  const float *values, int64_t first, int64_t count) {
+  for (int64_t i = 0; i < p->n_params; i++) {
+    const struct dvg_param *q = &p->list[i];
+    if (q->first < first || q->first + q->count > first + count) continue;
+    char name[DVG_PARAM_NAME + 64];
+    snprintf(name, sizeof name, "%s/%s", group, q->name);
+    DVG_TRY(dvg_artifact_write(a, name, DVG_F32, q->n_dims, q->dims, values + (q->first - first)));
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status write_state(struct dvg_artifact *a, const struct dvg_trainer *t,
+                                   const struct dvg_train_state *s) {
+  DVG_TRY(dvg_artifact_set_int(a, "step", s->step));
+  DVG_TRY(dvg_artifact_set_int(a, "steps", t->n_steps));
+  DVG_TRY(dvg_artifact_set_int(a, "finished", s->finished));
+  DVG_TRY(dvg_artifact_set_text(a, "phase", t->name));
+  DVG_TRY(dvg_write_tensors(a, "weight", t->params, t->params->value, 0, t->params->n_values));
+  DVG_TRY(dvg_write_tensors(a, "moment1", t->params, s->moment1, s->first, s->count));
+  return s->moment2 ? dvg_write_tensors(a, "moment2", t->params, s->moment2, s->first, s->count) : DVG_OK;
+}
+
+enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s,
+                                    const char *path) {
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(dvg_lineage_create(&a, path, "checkpoint", VERSION, t->lineage));
+  enum dvg_status status = write_state(a, t, s);
+  if (status != DVG_OK) {
+    dvg_artifact_discard(&a);
+    return status;
+  }
+  return dvg_artifact_commit(&a, NULL);
+}
+
+static int has_line(const char *text, const char *line, size_t length) {
+  while (*text) {
+    size_t n = strcspn(text, "\n");
+    if (n == length && strncmp(text, line, n) == 0) return 1;
+    text += n + (text[n] == '\n');
+  }
+  return 0;
+}
+
+// The first line of `theirs` that `ours` does not have, for the message.
+static void first_difference(char *line, size_t n_bytes, const char *theirs, const char *ours) {
+  line[0] = 0;
+  while (*theirs) {
+    size_t n = strcspn(theirs, "\n");
+    if (!has_line(ours, theirs, n)) {
+      snprintf(line, n_bytes, "%.*s", (int)(n < 250 ? n : 250), theirs);
+      return;
+    }
+    theirs += n + (theirs[n] == '\n');
+  }
+}
+
+static enum dvg_status check_origin(const struct dvg_artifact *a, const char *attribute, const char *ours) {
+  char *theirs = NULL, line[256];
+  DVG_TRY(dvg_artifact_get_text(a, attribute, &theirs));
+  enum dvg_status status = DVG_OK;
+  if (strcmp(theirs, ours) != 0) {
+    first_difference(line, sizeof line, theirs, ours);
+    status =
+        dvg_fail(DVG_ERROR_INPUT,
+                 "%s: belongs to a run with other %s (there: %s); continue with these, or take another --out",
+                 dvg_artifact_path(a), attribute, line[0] ? line : "fewer");
+  }
+  dvg_free(&theirs);
+  return status;
+}
+
+static enum dvg_status read_tensors(const struct dvg_artifact *a, const char *group, const struct dvg_params *p,
+                                    float *values, int64_t first, int64_t count) {
+  for (int64_t i = 0; i < p->n_params; i++) {
+    const struct dvg_param *q = &p->list[i];
+    if (q->first < first || q->first + q->count > first + count) continue;
+    char name[DVG_PARAM_NAME + 64];
+    snprintf(name, sizeof name, "%s/%s", group, q->name);
+    enum dvg_type type;
+    int n_dims;
+    int64_t dims[DVG_MAX_DIMS];
+    DVG_TRY(dvg_artifact_shape(a, name, &type, &n_dims, dims));
+    if (n_dims != q->n_dims || memcmp(dims, q->dims, (size_t)n_dims * sizeof *dims) != 0)
+      return dvg_fail(DVG_ERROR_INPUT, "%s: %s has another shape than this network", dvg_artifact_path(a),
+                      name);
+    DVG_TRY(dvg_artifact_read(a, name, DVG_F32, 0, dims[0], values + (q->first - first)));
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status read_state(const struct dvg_artifact *a, const struct dvg_trainer *t,
+                                  struct dvg_train_state *s) {
+  char *inputs = NULL;
+  int64_t finished;
+  DVG_TRY(check_origin(a, "settings", t->lineage->settings));
+  DVG_TRY(dvg_lineage_inputs(&inputs, t->lineage));
+  enum dvg_status status = check_origin(a, "inputs", inputs);
+  dvg_free(&inputs);
+  DVG_TRY(status);
+  DVG_TRY(dvg_artifact_get_int(a, "step", &s->step));
+  DVG_TRY(dvg_artifact_get_int(a, "finished", &finished));
+  s->finished = finished != 0;
+  DVG_TRY(read_tensors(a, "weight", t->params, t->params->value, 0, t->params->n_values));
+  DVG_TRY(read_tensors(a, "moment1", t->params, s->moment1, s->first, s->count));
+  return s->moment2 ? read_tensors(a, "moment2", t->params, s->moment2, s->first, s->count) : DVG_OK;
+}
+
+enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_train_state *s, const char *path,
+                                    int *found) {
+  enum dvg_status status = DVG_OK;
+  int there = 0;
+  if (t->world->rank == 0 && dvg_path_exists(path)) {
+    there = 1;
+    struct dvg_artifact *a = NULL;
+    status = dvg_artifact_open(&a, path, "checkpoint", VERSION);
+    if (status == DVG_OK) status = read_state(a, t, s);
+    dvg_artifact_close(&a);
+  }
+  DVG_TRY(dvg_world_agree(t->world, status));
+  dvg_world_broadcast(t->world, &there, sizeof there, 0);
+  *found = there;
+  if (!there) return DVG_OK;
+  dvg_world_broadcast(t->world, &s->step, sizeof s->step, 0);
+  dvg_world_broadcast(t->world, &s->finished, sizeof s->finished, 0);
+  dvg_params_share(t->params, t->world);
+  dvg_world_broadcast(t->world, s->moment1, (size_t)s->count * sizeof(float), 0);
+  if (s->moment2) dvg_world_broadcast(t->world, s->moment2, (size_t)s->count * sizeof(float), 0);
+  return DVG_OK;
+}

@@ -1,0 +1,115 @@
+#include "stages/embed.h"
+
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+
+enum dvg_status dvg_embedder_create(struct dvg_embedder *e, const struct dvg_world *w, const char *weights) {
+  *e = (struct dvg_embedder){.batch = DVG_EMBED_BATCH};
+  dvg_params_init(&e->params);
+  DVG_TRY(dvg_weights_describe(&e->file, w, weights, "lightcnn29v2"));
+  enum dvg_status status = dvg_graph_create(&e->graph);
+  if (status == DVG_OK) {
+    struct dvg_scope s = {&e->params, ""};
+    e->image = dvg_graph_input(e->graph, "image", e->batch, 1, e->file.model.size, e->file.model.size);
+    e->embedding = dvg_graph_l2(e->graph, dvg_lightcnn(e->graph, s, e->file.model, e->image));
+    dvg_graph_keep(e->graph, e->embedding);
+    status = dvg_graph_plan(e->graph, 0);
+  }
+  status = dvg_world_agree(w, status);
+  if (status == DVG_OK) status = dvg_weights_load(&e->params, "", &e->file, w, 1);
+  if (status != DVG_OK) dvg_embedder_free(e);
+  return status;
+}
+
+void dvg_embedder_free(struct dvg_embedder *e) {
+  dvg_graph_free(&e->graph);
+  dvg_params_free(&e->params);
+}
+
+// Puts the centre crop of one image into row i of the batch.
+static enum dvg_status fill_row(struct dvg_embedder *e, int64_t i, const unsigned char *pixels, int64_t H,
+                                int64_t W, int64_t C) {
+  int64_t size = e->file.model.size;
+  if (H < size || W < size)
+    return dvg_fail(DVG_ERROR_INPUT, "images of %lld x %lld are smaller than the %lld x %lld that %s takes",
+                    (long long)W, (long long)H, (long long)size, (long long)size, e->file.path);
+  float *planes = dvg_graph_values(e->graph, e->image) + i * size * size;
+  dvg_image_to_planes(planes, pixels, H, W, C, 1, (H - size) / 2, (W - size) / 2, size);
+  return DVG_OK;
+}
+
+// Runs the batch, of which the first `count` rows are filled, and copies their embeddings. The rest is zeroed:
+// results must not depend on what an earlier batch left there.
+static void run_batch(struct dvg_embedder *e, int64_t count, float *out) {
+  int64_t pixels = e->file.model.size * e->file.model.size;
+  float *x = dvg_graph_values(e->graph, e->image);
+  memset(x + count * pixels, 0, (size_t)((e->batch - count) * pixels) * sizeof *x);
+  dvg_graph_forward(e->graph);
+  memcpy(out, dvg_graph_values(e->graph, e->embedding), (size_t)(count * DVG_CODE) * sizeof *out);
+}
+
+enum dvg_status dvg_embed_rows(struct dvg_embedder *e, const struct dvg_image_set *set, const int64_t *rows,
+                               int64_t count, float *out) {
+  unsigned char *pixels;
+  DVG_TRY(DVG_NEW(&pixels, set->H * set->W * set->C, "image"));
+  enum dvg_status status = DVG_OK;
+  for (int64_t first = 0; first < count; first += e->batch) {
+    int64_t n = count - first < e->batch ? count - first : e->batch;
+    for (int64_t i = 0; i < n; i++) {
+      DVG_TRY_GOTO(dvg_image_set_read(set, rows[first + i], 1, pixels));
+      DVG_TRY_GOTO(fill_row(e, i, pixels, set->H, set->W, set->C));
+    }
+    run_batch(e, n, out + first * DVG_CODE);
+  }
+done:
+  dvg_free(&pixels);
+  return status;
+}
+
+enum dvg_status dvg_embed_pixels(struct dvg_embedder *e, const unsigned char *pixels, int64_t count, int64_t H,
+                                 int64_t W, int64_t C, float *out) {
+  for (int64_t first = 0; first < count; first += e->batch) {
+    int64_t n = count - first < e->batch ? count - first : e->batch;
+    for (int64_t i = 0; i < n; i++) DVG_TRY(fill_row(e, i, pixels + (first + i) * H * W * C, H, W, C));
+    run_batch(e, n, out + first * DVG_CODE);
+  }
+  return DVG_OK;
+}
+
+enum dvg_status dvg_embed_shared(struct dvg_embedder *e, const struct dvg_world *w,
+                                 const struct dvg_image_set *set, const int64_t *rows, int64_t count,
+                                 float *out) {
+  // Each rank takes an equal run of whole batches, so that all ranks contribute pieces of one size to the
+  // gathering.
+  int64_t n_batches = (count + e->batch - 1) / e->batch, share = (n_batches + w->size - 1) / w->size * e->batch;
+  int64_t first = w->rank * share < count ? w->rank * share : count,
+          n = count - first < share ? count - first : share;
+  float *mine = NULL, *all = NULL;
+  enum dvg_status status = DVG_NEW(&mine, share * DVG_CODE, "embeddings");
+  if (status == DVG_OK) status = DVG_NEW(&all, share * w->size * DVG_CODE, "embeddings");
+  if (status == DVG_OK) status = dvg_embed_rows(e, set, rows + first, n, mine);
+  status = dvg_world_agree(w, status);
+  if (status == DVG_OK) {
+    dvg_world_allgather(w, all, mine, (size_t)(share * DVG_CODE) * sizeof *mine);
+    memcpy(out, all, (size_t)(count * DVG_CODE) * sizeof *out);
+  }
+  dvg_free(&mine);
+  dvg_free(&all);
+  return status;
+}
+
+struct opening {
+  struct dvg_image_set *set;
+  const char *path;
+};
+static enum dvg_status open_set(void *context) {
+  struct opening *o = context;
+  return dvg_image_set_open(o->set, o->path);
+}
+
+enum dvg_status dvg_stage_open_images(struct dvg_image_set *set, const struct dvg_world *w, const char *path) {
+  struct opening o = {set, path};
+  return dvg_world_root_first(w, open_set, &o);
+}

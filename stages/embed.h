@@ -1,0 +1,35 @@
+// Embeddings of images by a recogniser F: the centre crop of its size, gray, in fixed batches, L2-normalised.
+#ifndef DVG_STAGES_EMBED_H
+#define DVG_STAGES_EMBED_H
+
+#include "io/images.h"
+#include "stages/weights.h"
+
+struct dvg_embedder {
+  struct dvg_weights file;
+  struct dvg_params params;
+  struct dvg_graph *graph;
+  int64_t batch;
+  int image, embedding; // nodes: (batch,1,size,size) in [0,1] -> (batch,256) unit vectors
+};
+
+enum { DVG_EMBED_BATCH = 16 };
+
+// Collective. Loads F from a weight file ("lightcnn29v2"). Free with dvg_embedder_free.
+DVG_CHECKED enum dvg_status dvg_embedder_create(struct dvg_embedder *e, const struct dvg_world *w, const char *weights);
+void dvg_embedder_free(struct dvg_embedder *e);
+
+// Not collective. out (count,256) = embeddings of the images rows[0..count) of the set. An image's result does not depend on the others.
+DVG_CHECKED enum dvg_status dvg_embed_rows(struct dvg_embedder *e, const struct dvg_image_set *set, const int64_t *rows, int64_t count,
+                                           float *out);
+// Collective. The same, shared out over the ranks; every rank gets all of `out`.
+DVG_CHECKED enum dvg_status dvg_embed_shared(struct dvg_embedder *e, const struct dvg_world *w, const struct dvg_image_set *set,
+                                             const int64_t *rows, int64_t count, float *out);
+// Not collective. The same for images in memory: pixels (count,H,W,C).
+DVG_CHECKED enum dvg_status dvg_embed_pixels(struct dvg_embedder *e, const unsigned char *pixels, int64_t count, int64_t H, int64_t W,
+                                             int64_t C, float *out);
+
+// Collective. Opens a packed image set on rank 0, then on all. Messages come once.
+DVG_CHECKED enum dvg_status dvg_stage_open_images(struct dvg_image_set *set, const struct dvg_world *w, const char *path);
+
+#endif

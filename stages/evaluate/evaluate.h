@@ -1,0 +1,23 @@
+// dvg-evaluate: recognition protocol and quality of a generated pair set.
+//
+// Output, in the folder --out:
+//   evaluation.h5  schema "evaluation", version 1; see report.h
+//   metrics.json   the metrics on one line
+//   roc.tsv        the ROC (far, tar, threshold), roc.png, scores.png (histograms)
+#ifndef DVG_STAGES_EVALUATE_EVALUATE_H
+#define DVG_STAGES_EVALUATE_EVALUATE_H
+
+#include "stages/stage.h"
+
+struct dvg_evaluate {
+  const char *images, *gallery_images, *probe_images, *weights, *gallery_domain, *probe_domain, *far, *pairs,
+      *out, *name;
+  int64_t gallery_per_person, gallery_choice, seed, pairs_sample, store_scores;
+};
+
+extern const struct dvg_stage dvg_stage_evaluate;
+
+// Collective.
+enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_world *w);
+
+#endif

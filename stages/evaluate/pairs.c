@@ -1,0 +1,229 @@
+#include "stages/evaluate/pairs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "mpi/distribute.h"
+#include "stages/evaluate/protocol.h"
+
+// ---- arithmetic
+
+static double dot(const float *a, const float *b) {
+  double sum = 0;
+  for (int k = 0; k < DVG_CODE; k++) sum += (double)a[k] * b[k];
+  return sum;
+}
+
+enum dvg_status dvg_pair_mis(double *mis, const float *vector, const int64_t *same, int64_t n,
+                             int64_t n_identities) {
+  double all[DVG_CODE] = {0}, *sum = NULL, *count = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(DVG_NEW(&sum, n_identities * DVG_CODE, "sums of identities"));
+  DVG_TRY_GOTO(DVG_NEW(&count, n_identities, "sums of identities"));
+  for (int64_t i = 0; i < n; i++) {
+    count[same[i]]++;
+    for (int k = 0; k < DVG_CODE; k++) {
+      all[k] += vector[i * DVG_CODE + k];
+      sum[same[i] * DVG_CODE + k] += vector[i * DVG_CODE + k];
+    }
+  }
+  // Ordered pairs of items: all of them, less those of one identity.
+  double total = 0, n_pairs = (double)n * (double)n;
+  for (int k = 0; k < DVG_CODE; k++) total += all[k] * all[k];
+  for (int64_t g = 0; g < n_identities; g++) {
+    n_pairs -= count[g] * count[g];
+    for (int k = 0; k < DVG_CODE; k++) total -= sum[g * DVG_CODE + k] * sum[g * DVG_CODE + k];
+  }
+  *mis = n_pairs > 0 ? total / n_pairs : NAN;
+done:
+  dvg_free(&sum);
+  dvg_free(&count);
+  return status;
+}
+
+struct entry {
+  const float *vector;
+  int64_t item;
+};
+
+static int by_vector(const void *a, const void *b) {
+  const struct entry *x = a, *y = b;
+  int order = memcmp(x->vector, y->vector, DVG_CODE * sizeof(float));
+  return order ? order : (x->item > y->item) - (x->item < y->item);
+}
+
+// same[i] = number of item i's identity: items with one identity embedding, bit by bit, share it.
+static enum dvg_status number_identities(int64_t *same, int64_t *n_identities, const float *identity,
+                                         int64_t n) {
+  struct entry *list = NULL;
+  DVG_TRY(DVG_NEW(&list, n, "identities"));
+  for (int64_t i = 0; i < n; i++) list[i] = (struct entry){identity + i * DVG_CODE, i};
+  qsort(list, (size_t)n, sizeof *list, by_vector);
+  *n_identities = 0;
+  for (int64_t i = 0; i < n; i++) {
+    if (i == 0 || memcmp(list[i].vector, list[i - 1].vector, DVG_CODE * sizeof(float)) != 0) ++*n_identities;
+    same[list[i].item] = *n_identities - 1;
+  }
+  dvg_free(&list);
+  return DVG_OK;
+}
+
+// ---- reading and embedding
+
+struct sampling {
+  struct dvg_pair_quality *q;
+  struct dvg_embedder *e;
+  struct dvg_shard_reader *set;
+  const char *folder;
+  int64_t H[DVG_PAIR_DOMAINS], W[DVG_PAIR_DOMAINS], C[DVG_PAIR_DOMAINS];
+  unsigned char *pixels; // DVG_EMBED_BATCH images of the largest domain
+  int64_t pixels_bytes;
+  float
+      *vector; // rank 0: (1 + n_domains, n_sampled, DVG_CODE): intended identity, then each domain's embedding
+};
+
+static int64_t item_of(const struct dvg_pair_quality *q, int64_t k) {
+  return (int64_t)((__int128)k * q->n_items / q->n_sampled);
+}
+
+static enum dvg_status take_domain(const char *name, int is_attribute, void *context) {
+  struct sampling *s = context;
+  static const char prefix[] = "image_";
+  if (is_attribute || strncmp(name, prefix, sizeof prefix - 1) != 0) return DVG_OK;
+  int d = s->q->n_domains, n_dims;
+  if (d == DVG_PAIR_DOMAINS)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: has more than %d domains", s->folder, DVG_PAIR_DOMAINS);
+  enum dvg_type type;
+  int64_t dims[DVG_MAX_DIMS];
+  DVG_TRY(dvg_artifact_shape(dvg_shard_reader_first(s->set), name, &type, &n_dims, dims));
+  if (type != DVG_U8 || n_dims != 4 || (dims[3] != 1 && dims[3] != 3) || dims[1] < 1 || dims[2] < 1)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: '%s' is no set of images (n,H,W,3) of bytes", s->folder, name);
+  int64_t size = s->e->file.model.size;
+  if (dims[1] < size || dims[2] < size)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: images of %lld x %lld are smaller than the %lld x %lld that %s takes",
+                    s->folder, (long long)dims[2], (long long)dims[1], (long long)size, (long long)size,
+                    s->e->file.path);
+  snprintf(s->q->domain[d], DVG_DOMAIN_TEXT, "%s", name + sizeof prefix - 1);
+  s->H[d] = dims[1];
+  s->W[d] = dims[2];
+  s->C[d] = dims[3];
+  int64_t bytes = dims[1] * dims[2] * dims[3];
+  if (bytes > s->pixels_bytes) s->pixels_bytes = bytes;
+  s->q->n_domains++;
+  return DVG_OK;
+}
+
+static enum dvg_status open_set(void *context) {
+  struct sampling *s = context;
+  struct dvg_pair_quality *q = s->q;
+  DVG_TRY(dvg_shard_reader_open(&s->set, s->folder, "pairs", 1));
+  q->n_items = dvg_shard_reader_items(s->set);
+  snprintf(q->digest, sizeof q->digest, "%s", dvg_shard_reader_digest(s->set));
+  DVG_TRY(dvg_artifact_each(dvg_shard_reader_first(s->set), take_domain, s));
+  if (q->n_domains == 0)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: has no images (datasets image_DOMAIN)", s->folder);
+  enum dvg_type type;
+  int n_dims;
+  int64_t dims[DVG_MAX_DIMS];
+  DVG_TRY(dvg_artifact_shape(dvg_shard_reader_first(s->set), "identity", &type, &n_dims, dims));
+  if (type != DVG_F32 || n_dims != 2 || dims[1] != DVG_CODE)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' is no set of embeddings (n,%d) in float32", s->folder,
+                    DVG_CODE);
+  return DVG_OK;
+}
+
+// One record: the intended identity and the embedding of each domain's image.
+static enum dvg_status embed_items(void *records, int64_t first, int64_t count, void *context) {
+  struct sampling *s = context;
+  struct dvg_pair_quality *q = s->q;
+  float *out = records, found[DVG_EMBED_BATCH * DVG_CODE];
+  int64_t record = (1 + q->n_domains) * DVG_CODE;
+  for (int64_t i = 0; i < count; i++)
+    DVG_TRY(dvg_shard_reader_read(s->set, "identity", DVG_F32, item_of(q, first + i), 1, out + i * record));
+  for (int d = 0; d < q->n_domains; d++) {
+    char name[DVG_DOMAIN_TEXT + 8];
+    snprintf(name, sizeof name, "image_%s", q->domain[d]);
+    int64_t bytes = s->H[d] * s->W[d] * s->C[d];
+    for (int64_t i = 0; i < count; i++)
+      DVG_TRY(dvg_shard_reader_read(s->set, name, DVG_U8, item_of(q, first + i), 1, s->pixels + i * bytes));
+    DVG_TRY(dvg_embed_pixels(s->e, s->pixels, count, s->H[d], s->W[d], s->C[d], found));
+    int64_t bad = dvg_protocol_bad_embedding(found, count);
+    if (bad >= 0)
+      return dvg_fail(DVG_ERROR_NUMERIC,
+                      "%s: %s of item %lld has no embedding: the network gives a vector without length or NaN",
+                      s->folder, name, (long long)item_of(q, first + bad));
+    for (int64_t i = 0; i < count; i++)
+      memcpy(out + i * record + (1 + d) * DVG_CODE, found + i * DVG_CODE, DVG_CODE * sizeof *out);
+  }
+  for (int64_t i = 0; i < count; i++)
+    if (dvg_protocol_bad_embedding(out + i * record, 1) == 0)
+      return dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' of item %lld is no unit vector", s->folder,
+                      (long long)item_of(q, first + i));
+  return DVG_OK;
+}
+
+static enum dvg_status keep_items(int64_t first, int64_t count, const void *records, void *context) {
+  struct sampling *s = context;
+  const float *in = records;
+  int64_t n_vectors = 1 + s->q->n_domains;
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t v = 0; v < n_vectors; v++)
+      memcpy(s->vector + (v * s->q->n_sampled + first + i) * DVG_CODE, in + (i * n_vectors + v) * DVG_CODE,
+             DVG_CODE * sizeof *in);
+  return DVG_OK;
+}
+
+// Rank 0, once all vectors are there.
+static enum dvg_status judge(const struct sampling *s) {
+  struct dvg_pair_quality *q = s->q;
+  int64_t n = q->n_sampled, stride = n * DVG_CODE, *same = NULL;
+  const float *identity = s->vector, *image = s->vector + stride;
+  DVG_TRY(DVG_NEW(&same, n, "identities"));
+  double ms = 0;
+  for (int d = 0; d < q->n_domains; d++) {
+    for (int64_t i = 0; i < n; i++)
+      q->to_identity[d] += dot(image + d * stride + i * DVG_CODE, identity + i * DVG_CODE) / (double)n;
+    for (int c = 0; c < d; c++)
+      for (int64_t i = 0; i < n; i++)
+        ms += dot(image + d * stride + i * DVG_CODE, image + c * stride + i * DVG_CODE);
+  }
+  q->ms = q->n_domains > 1 ? ms / (double)(n * q->n_domains * (q->n_domains - 1) / 2) : NAN;
+  enum dvg_status status = number_identities(same, &q->n_identities, identity, n);
+  if (status == DVG_OK) status = dvg_pair_mis(&q->mis, image, same, n, q->n_identities);
+  if (status == DVG_OK) status = dvg_pair_mis(&q->mis_intended, identity, same, n, q->n_identities);
+  dvg_free(&same);
+  return status;
+}
+
+enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_world *w, struct dvg_embedder *e,
+                                 const char *folder, int64_t n_sample) {
+  *q = (struct dvg_pair_quality){.n_items = 0};
+  struct sampling s = {.q = q, .e = e, .folder = folder};
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_world_root_first(w, open_set, &s));
+  q->n_sampled = n_sample && n_sample < q->n_items ? n_sample : q->n_items;
+  int64_t vectors = 1 + q->n_domains;
+  status = DVG_NEW(&s.pixels, DVG_EMBED_BATCH * s.pixels_bytes, "images of pairs");
+  if (status == DVG_OK && w->rank == 0)
+    status =
+        dvg_alloc((void **)&s.vector, vectors * q->n_sampled, DVG_CODE * sizeof(float), "embeddings of pairs");
+  DVG_TRY_GOTO(dvg_world_agree(w, status));
+  struct dvg_ordered_work work = {.n_items = q->n_sampled,
+                                  .block = DVG_EMBED_BATCH,
+                                  .record_bytes = (size_t)vectors * DVG_CODE * sizeof(float),
+                                  .compute = embed_items,
+                                  .consume = keep_items,
+                                  .context = &s,
+                                  .what = "pairs"};
+  DVG_TRY_GOTO(dvg_distribute_ordered(w, &work));
+  status = dvg_world_agree(w, w->rank == 0 ? judge(&s) : DVG_OK);
+done:
+  dvg_shard_reader_close(&s.set);
+  dvg_free(&s.pixels);
+  dvg_free(&s.vector);
+  return status;
+}

@@ -1,0 +1,257 @@
+#include "stages/evaluate/protocol.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "common/base/rng.h"
+
+// ---- choosing images
+
+// How many images of the domain each person has.
+static void count_images(const struct dvg_image_set *set, int domain, int64_t *count) {
+  for (int64_t i = 0; i < set->N; i++) count[set->identity[i]] += set->domain[i] == domain;
+}
+
+// keep[i] = whether the i-th image of a person who has `count` of them is one of the `wanted` drawn ones.
+static enum dvg_status draw(unsigned char *keep, int64_t count, int64_t wanted, const char *person,
+                            uint64_t seed) {
+  int64_t *order = NULL;
+  DVG_TRY(DVG_NEW(&order, count, "an order of images"));
+  struct dvg_rng r;
+  dvg_rng_init(&r, seed, DVG_STREAM_SPLIT,
+               dvg_rng_name(person)); // by name: other people in the file change nothing
+  dvg_rng_permutation(&r, order, count);
+  for (int64_t i = 0; i < count; i++) keep[order[i]] = i < wanted;
+  dvg_free(&order);
+  return DVG_OK;
+}
+
+// in_gallery[i] = 1 for the gallery's rows of the set.
+static enum dvg_status choose_gallery(unsigned char *in_gallery, const struct dvg_image_set *set, int domain,
+                                      const struct dvg_protocol_options *o) {
+  int64_t *count = NULL, *first = NULL, *seen = NULL;
+  unsigned char *keep = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(DVG_NEW(&count, set->n_people, "counters of people"));
+  DVG_TRY_GOTO(DVG_NEW(&first, set->n_people, "counters of people"));
+  DVG_TRY_GOTO(DVG_NEW(&seen, set->n_people, "counters of people"));
+  DVG_TRY_GOTO(DVG_NEW(&keep, set->N, "marks of images"));
+  count_images(set, domain, count);
+  int64_t next = 0;
+  for (int64_t k = 0; k < set->n_people; k++) {
+    first[k] = next;
+    next += count[k];
+    int64_t wanted = o->per_person && o->per_person < count[k] ? o->per_person : count[k];
+    if (o->at_random && wanted < count[k])
+      DVG_TRY_GOTO(draw(keep + first[k], count[k], wanted, set->person[k], o->seed));
+    else memset(keep + first[k], 1, (size_t)wanted);
+  }
+  for (int64_t i = 0; i < set->N; i++) {
+    if (set->domain[i] != domain) continue;
+    int64_t k = set->identity[i];
+    in_gallery[i] = keep[first[k] + seen[k]++];
+  }
+done:
+  dvg_free(&count);
+  dvg_free(&first);
+  dvg_free(&seen);
+  dvg_free(&keep);
+  return status;
+}
+
+static int64_t padded(int64_t n, int64_t tile) {
+  return (n + tile - 1) / tile * tile;
+}
+
+// side = the marked rows of the set.
+static enum dvg_status take_rows(struct dvg_side *side, const struct dvg_image_set *set,
+                                 const unsigned char *marked, const int64_t *person_of, int64_t tile) {
+  side->set = set;
+  for (int64_t i = 0; i < set->N; i++) side->n += marked[i];
+  DVG_TRY(DVG_NEW(&side->row, side->n, "rows of images"));
+  DVG_TRY(DVG_NEW(&side->person, side->n, "people of images"));
+  DVG_TRY(dvg_alloc((void **)&side->embedding, padded(side->n, tile), DVG_CODE * sizeof(float), "embeddings"));
+  int64_t n = 0;
+  for (int64_t i = 0; i < set->N; i++) {
+    if (!marked[i]) continue;
+    side->row[n] = i;
+    side->person[n++] = person_of ? person_of[set->identity[i]] : set->identity[i];
+  }
+  return DVG_OK;
+}
+
+// ---- matching people by name
+
+struct named {
+  const char *name;
+  int64_t number;
+};
+
+static int by_name(const void *a, const void *b) {
+  const struct named *x = a, *y = b;
+  return strcmp(x->name, y->name);
+}
+
+// number[k] = the person of `in` who has the name of person k of `of`, or -1.
+static enum dvg_status match_people(int64_t *number, const struct dvg_image_set *of,
+                                    const struct dvg_image_set *in) {
+  struct named *list = NULL;
+  DVG_TRY(DVG_NEW(&list, in->n_people, "names of people"));
+  for (int64_t k = 0; k < in->n_people; k++) list[k] = (struct named){in->person[k], k};
+  qsort(list, (size_t)in->n_people, sizeof *list, by_name);
+  for (int64_t k = 0; k < of->n_people; k++) {
+    struct named key = {of->person[k], 0};
+    const struct named *found = bsearch(&key, list, (size_t)in->n_people, sizeof *list, by_name);
+    number[k] = found ? found->number : -1;
+  }
+  dvg_free(&list);
+  return DVG_OK;
+}
+
+// ---- the protocol
+
+static enum dvg_status count_scores(struct dvg_protocol *p, const struct dvg_protocol_options *o) {
+  const struct dvg_side *g = &p->gallery, *q = &p->probes;
+  DVG_TRY(DVG_NEW(&p->gallery_images, g->set->n_people, "counters of people"));
+  unsigned char *seen = NULL;
+  DVG_TRY(DVG_NEW(&seen, q->set->n_people, "marks of people"));
+  for (int64_t i = 0; i < g->n; i++) p->n_gallery_people += p->gallery_images[g->person[i]]++ == 0;
+  for (int64_t i = 0; i < q->n; i++) {
+    int64_t n = q->person[i] < 0 ? 0 : p->gallery_images[q->person[i]];
+    p->n_strangers += n == 0;
+    p->n_genuine += n;
+    p->n_impostor += g->n - n;
+    unsigned char *mark = &seen[q->set->identity[q->row[i]]];
+    p->n_probe_people += !*mark;
+    *mark = 1;
+  }
+  dvg_free(&seen);
+  if (p->n_genuine == 0)
+    return dvg_fail(DVG_ERROR_INPUT, "no probe of domain %s in %s shows a person of the gallery (%s in %s)",
+                    o->probe_domain, o->probe_path, o->gallery_domain, o->gallery_path);
+  if (p->n_impostor == 0)
+    return dvg_fail(DVG_ERROR_INPUT, "gallery (%s in %s) and probes show one person only: nobody to mistake",
+                    o->gallery_domain, o->gallery_path);
+  return DVG_OK;
+}
+
+static enum dvg_status choose(struct dvg_protocol *p, const struct dvg_protocol_options *o) {
+  const struct dvg_image_set *gallery = &p->set[0], *probes = p->same_set ? gallery : &p->set[1];
+  unsigned char *in_gallery = NULL, *in_probes = NULL;
+  int64_t *person_of = NULL;
+  int gallery_domain, probe_domain;
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_image_set_domain(gallery, o->gallery_domain, &gallery_domain));
+  DVG_TRY_GOTO(dvg_image_set_domain(probes, o->probe_domain, &probe_domain));
+  DVG_TRY_GOTO(DVG_NEW(&in_gallery, gallery->N, "marks of images"));
+  DVG_TRY_GOTO(DVG_NEW(&in_probes, probes->N, "marks of images"));
+  DVG_TRY_GOTO(DVG_NEW(&person_of, probes->n_people, "people"));
+  DVG_TRY_GOTO(choose_gallery(in_gallery, gallery, gallery_domain, o));
+  for (int64_t i = 0; i < probes->N; i++)
+    in_probes[i] = probes->domain[i] == probe_domain && !(p->same_set && in_gallery[i]);
+  DVG_TRY_GOTO(match_people(person_of, probes, gallery));
+  DVG_TRY_GOTO(take_rows(&p->gallery, gallery, in_gallery, NULL, DVG_TILE_GALLERY));
+  DVG_TRY_GOTO(take_rows(&p->probes, probes, in_probes, person_of, DVG_TILE_PROBES));
+  if (p->gallery.n == 0)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: the gallery is empty: no image of domain %s", o->gallery_path,
+                      o->gallery_domain);
+  else if (p->probes.n == 0)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: there are no probes: no image of domain %s%s", o->probe_path,
+                      o->probe_domain,
+                      p->same_set && gallery_domain == probe_domain
+                          ? " is left by the gallery (--gallery-per-person takes some of them)"
+                          : "");
+  if (status == DVG_OK) status = count_scores(p, o);
+done:
+  dvg_free(&in_gallery);
+  dvg_free(&in_probes);
+  dvg_free(&person_of);
+  return status;
+}
+
+struct choice {
+  struct dvg_protocol *p;
+  const struct dvg_protocol_options *o;
+};
+static enum dvg_status choose_of(void *context) {
+  struct choice *c = context;
+  return choose(c->p, c->o);
+}
+
+enum dvg_status dvg_protocol_create(struct dvg_protocol *p, const struct dvg_world *w,
+                                    const struct dvg_protocol_options *o) {
+  *p = (struct dvg_protocol){.same_set = strcmp(o->gallery_path, o->probe_path) == 0};
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_stage_open_images(&p->set[0], w, o->gallery_path));
+  if (!p->same_set) DVG_TRY_GOTO(dvg_stage_open_images(&p->set[1], w, o->probe_path));
+  if (!p->same_set && strcmp(dvg_artifact_digest(p->set[0].file), dvg_artifact_digest(p->set[1].file)) == 0)
+    p->same_set = 1; // two names for one content
+  struct choice c = {p, o};
+  DVG_TRY_GOTO(dvg_world_root_first(w, choose_of, &c));
+done:
+  if (status != DVG_OK) dvg_protocol_free(p);
+  return status;
+}
+
+static void free_side(struct dvg_side *side) {
+  dvg_free(&side->row);
+  dvg_free(&side->person);
+  dvg_free(&side->embedding);
+}
+
+void dvg_protocol_free(struct dvg_protocol *p) {
+  free_side(&p->gallery);
+  free_side(&p->probes);
+  dvg_free(&p->gallery_images);
+  for (int i = 0; i < 2; i++) dvg_image_set_close(&p->set[i]);
+}
+
+// ---- embeddings
+
+int64_t dvg_protocol_bad_embedding(const float *embedding, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    double sum = 0;
+    for (int64_t k = 0; k < DVG_CODE; k++)
+      sum += (double)embedding[i * DVG_CODE + k] * embedding[i * DVG_CODE + k];
+    if (!(fabs(sum - 1) <= 1e-3)) return i; // true for NaN as well
+  }
+  return -1;
+}
+
+static enum dvg_status check(const struct dvg_side *side) {
+  int64_t i = dvg_protocol_bad_embedding(side->embedding, side->n);
+  if (i < 0) return DVG_OK;
+  char **names = NULL;
+  int64_t n_names = 0, row = side->row[i];
+  DVG_TRY(dvg_artifact_load_text(side->set->file, "name", &n_names, &names));
+  enum dvg_status status =
+      dvg_fail(DVG_ERROR_NUMERIC,
+               "%s: image %lld (%s) has no embedding: the network gives a vector without length or NaN",
+               dvg_artifact_path(side->set->file), (long long)row, row < n_names ? names[row] : "without name");
+  dvg_free(&names);
+  return status;
+}
+
+// Known before anything is computed, and said by one rank.
+static enum dvg_status check_size(const struct dvg_side *side, const struct dvg_embedder *e) {
+  const struct dvg_image_set *set = side->set;
+  if (set->H >= e->file.model.size && set->W >= e->file.model.size) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: images of %lld x %lld are smaller than the %lld x %lld that %s takes",
+                  dvg_artifact_path(set->file), (long long)set->W, (long long)set->H,
+                  (long long)e->file.model.size, (long long)e->file.model.size, e->file.path);
+}
+
+enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_world *w, struct dvg_embedder *e) {
+  struct dvg_side *sides[] = {&p->gallery, &p->probes};
+  for (int i = 0; i < 2; i++) DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check_size(sides[i], e) : DVG_OK));
+  for (int i = 0; i < 2; i++) {
+    struct dvg_side *s = sides[i];
+    DVG_TRY(dvg_embed_shared(e, w, s->set, s->row, s->n, s->embedding));
+    // All ranks have the same vectors: rank 0 speaks.
+    DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check(s) : DVG_OK));
+  }
+  return DVG_OK;
+}

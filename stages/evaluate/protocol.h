@@ -1,0 +1,51 @@
+// Who is compared with whom: gallery and probes with their embeddings.
+#ifndef DVG_STAGES_EVALUATE_PROTOCOL_H
+#define DVG_STAGES_EVALUATE_PROTOCOL_H
+
+#include "stages/embed.h"
+
+// Tiles of the score matrix. Embeddings are padded with zeros to whole tiles, so that all scores come from
+// products of one shape and a score depends neither on the number of ranks nor on the size of the set.
+enum { DVG_TILE_PROBES = 64, DVG_TILE_GALLERY = 512 };
+
+struct dvg_side {
+  const struct dvg_image_set *set; // borrowed
+  int64_t n;
+  int64_t *row;     // (n) rows of the set
+  int64_t *person;  // (n) numbers of the gallery's set; probes of people that are not in the gallery: -1
+  float *embedding; // (n padded, DVG_CODE) unit vectors
+};
+
+struct dvg_protocol_options {
+  const char *gallery_path, *probe_path, *gallery_domain, *probe_domain;
+  int64_t per_person; // gallery images of each person; 0: all
+  int at_random;      // which: the first ones of the file, or drawn with the seed
+  uint64_t seed;
+};
+
+struct dvg_protocol {
+  struct dvg_image_set set[2]; // gallery's and probes'
+  int same_set;                // both are one: set[1] is unused
+  struct dvg_side gallery, probes;
+  int64_t *gallery_images; // (people of the gallery's set) how many gallery images show each
+  int64_t n_gallery_people, n_probe_people;
+  int64_t n_strangers; // probes without a gallery image of their person: no genuine score, left out of rank-k
+  int64_t n_genuine, n_impostor;
+};
+
+// Collective. Opens the sets, chooses gallery and probes: all images of their domains, but at most `per_person`
+// gallery images a person; in one set with one domain for both, what is not in the gallery is a probe. People
+// of two sets are matched by name. An empty gallery, no probes, and sets without genuine or without impostor
+// scores are DVG_ERROR_INPUT. Free with dvg_protocol_free.
+DVG_CHECKED enum dvg_status dvg_protocol_create(struct dvg_protocol *p, const struct dvg_world *w,
+                                                const struct dvg_protocol_options *o);
+void dvg_protocol_free(struct dvg_protocol *p);
+
+// Collective. Fills both sides' embeddings and checks them.
+DVG_CHECKED enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_world *w,
+                                               struct dvg_embedder *e);
+
+// Not collective. That n embeddings are finite and of length 1: the index of the first that is not, or -1.
+int64_t dvg_protocol_bad_embedding(const float *embedding, int64_t n);
+
+#endif

@@ -1,0 +1,196 @@
+#include "stages/evaluate/scores.h"
+
+#include <cblas.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "mpi/distribute.h"
+
+enum { ROWS = DVG_TILE_PROBES, COLUMNS = DVG_TILE_GALLERY };
+
+// tile (ROWS, COLUMNS) = cosines of the probes from `probe` with the gallery from `column`, both the start of a
+// tile.
+static void compute_tile(float *tile, const struct dvg_protocol *p, int64_t probe, int64_t column) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, COLUMNS, DVG_CODE, 1,
+              p->probes.embedding + probe * DVG_CODE, DVG_CODE, p->gallery.embedding + column * DVG_CODE,
+              DVG_CODE, 0, tile, COLUMNS);
+}
+
+struct walk {
+  const struct dvg_protocol *p;
+  struct dvg_scores *s;
+  float *tile;
+  int64_t *first_genuine; // (probes + 1) where each probe's genuine scores begin in `genuine`
+  int64_t *n_seen;        // (probes) genuine scores seen so far
+  int64_t *genuine;       // (n_genuine) bits of the scores: integers, to be summed over ranks
+  float *best;            // (probes) the best genuine score
+  float *impostor;        // (COLUMNS) of one row of a tile
+};
+
+static int64_t bin(float s) {
+  double at = ((double)s + 1) * (DVG_SCORE_BINS / 2);
+  return at <= 0 ? 0 : at >= DVG_SCORE_BINS - 1 ? DVG_SCORE_BINS - 1 : (int64_t)at;
+}
+
+// First pass: collects the genuine scores of a row of a tile.
+static void visit_genuine(struct walk *k, int64_t probe, int64_t column, int64_t n, const float *score) {
+  const int64_t *person = k->p->gallery.person + column, own = k->p->probes.person[probe];
+  if (k->first_genuine[probe] == k->first_genuine[probe + 1]) return;
+  for (int64_t j = 0; j < n; j++) {
+    if (person[j] != own) continue;
+    uint32_t bits;
+    memcpy(&bits, &score[j], sizeof bits);
+    k->genuine[k->first_genuine[probe] + k->n_seen[probe]++] = bits;
+  }
+}
+
+// Second pass: counts impostors, and those that are at least as similar as the best genuine image.
+static void visit_impostors(struct walk *k, int64_t probe, int64_t column, int64_t n, const float *score) {
+  const int64_t *person = k->p->gallery.person + column, own = k->p->probes.person[probe];
+  int64_t n_others = 0, n_before = 0;
+  float best = k->best[probe];
+  for (int64_t j = 0; j < n; j++) {
+    k->impostor[n_others] = score[j];
+    n_others += person[j] != own;
+  }
+  for (int64_t j = 0; j < n_others; j++) n_before += k->impostor[j] >= best;
+  for (int64_t j = 0; j < n_others; j++) k->s->impostor_bins[bin(k->impostor[j])]++;
+  if (k->s->place[probe]) k->s->place[probe] += n_before;
+  dvg_tally_add(&k->s->tally, k->impostor, n_others);
+}
+
+// This rank's blocks of probes, tile by tile.
+static enum dvg_status walk_tiles(struct walk *k, const struct dvg_world *w,
+                                  void (*visit)(struct walk *, int64_t, int64_t, int64_t, const float *)) {
+  int64_t n_probes = k->p->probes.n, n_gallery = k->p->gallery.n;
+  for (int64_t first = w->rank * ROWS; first < n_probes; first += w->size * ROWS) {
+    if (dvg_world_stop_flag()) return DVG_STOPPED;
+    for (int64_t column = 0; column < n_gallery; column += COLUMNS) {
+      compute_tile(k->tile, k->p, first, column);
+      int64_t n = n_gallery - column < COLUMNS ? n_gallery - column : COLUMNS;
+      for (int64_t i = 0; i < ROWS && first + i < n_probes; i++)
+        visit(k, first + i, column, n, k->tile + i * COLUMNS);
+    }
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status walk_create(struct walk *k) {
+  const struct dvg_protocol *p = k->p;
+  DVG_TRY(DVG_NEW(&k->tile, ROWS * COLUMNS, "a tile of scores"));
+  DVG_TRY(DVG_NEW(&k->first_genuine, p->probes.n + 1, "genuine scores"));
+  DVG_TRY(DVG_NEW(&k->n_seen, p->probes.n, "genuine scores"));
+  DVG_TRY(DVG_NEW(&k->genuine, p->n_genuine, "genuine scores"));
+  DVG_TRY(DVG_NEW(&k->best, p->probes.n, "genuine scores"));
+  DVG_TRY(DVG_NEW(&k->impostor, COLUMNS, "impostor scores"));
+  DVG_TRY(DVG_NEW(&k->s->place, p->probes.n, "places"));
+  for (int64_t i = 0; i < p->probes.n; i++) {
+    int64_t own = p->probes.person[i];
+    k->first_genuine[i + 1] = k->first_genuine[i] + (own < 0 ? 0 : p->gallery_images[own]);
+  }
+  return DVG_OK;
+}
+
+static void walk_free(struct walk *k) {
+  dvg_free(&k->tile);
+  dvg_free(&k->first_genuine);
+  dvg_free(&k->n_seen);
+  dvg_free(&k->genuine);
+  dvg_free(&k->best);
+  dvg_free(&k->impostor);
+}
+
+// Between the passes: the genuine scores of all ranks into tally, histogram and each probe's best one.
+static enum dvg_status take_genuine(struct walk *k, const struct dvg_world *w) {
+  int64_t n = k->p->n_genuine;
+  float *score = NULL;
+  DVG_TRY(DVG_NEW(&score, n, "genuine scores"));
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t bits = (uint32_t)k->genuine[i];
+    memcpy(&score[i], &bits, sizeof bits);
+    k->s->genuine_bins[bin(score[i])]++;
+  }
+  for (int64_t i = 0; i < k->p->probes.n; i++) {
+    int64_t first = k->first_genuine[i], end = k->first_genuine[i + 1];
+    if (first == end) continue;
+    k->best[i] = score[first];
+    for (int64_t j = first; j < end; j++)
+      if (score[j] > k->best[i]) k->best[i] = score[j];
+    k->s->place[i] = i / ROWS % w->size == w->rank; // the 1 of its own rank: places are summed
+  }
+  enum dvg_status status = dvg_tally_create(&k->s->tally, score, n);
+  dvg_free(&score);
+  return status;
+}
+
+enum dvg_status dvg_scores_create(struct dvg_scores *s, const struct dvg_world *w,
+                                  const struct dvg_protocol *p) {
+  *s = (struct dvg_scores){.place = NULL};
+  struct walk k = {.p = p, .s = s};
+  enum dvg_status status = walk_create(&k);
+  if (status == DVG_OK) status = walk_tiles(&k, w, visit_genuine);
+  DVG_TRY_GOTO(dvg_world_agree(w, status));
+  dvg_world_sum(w, k.genuine, p->n_genuine);
+  DVG_TRY_GOTO(dvg_world_agree(w, take_genuine(&k, w)));
+  DVG_TRY_GOTO(dvg_world_agree(w, walk_tiles(&k, w, visit_impostors)));
+  dvg_world_sum(w, s->tally.impostor, dvg_tally_counters(&s->tally));
+  dvg_world_sum(w, s->place, p->probes.n);
+  dvg_world_sum(w, s->impostor_bins, DVG_SCORE_BINS);
+  dvg_tally_finish(&s->tally);
+  if (s->tally.n_impostor != p->n_impostor)
+    status = dvg_fail(DVG_ERROR_INTERNAL, "%lld impostor scores were counted, there are %lld",
+                      (long long)s->tally.n_impostor, (long long)p->n_impostor);
+done:
+  walk_free(&k);
+  if (status != DVG_OK) dvg_scores_free(s);
+  return status;
+}
+
+void dvg_scores_free(struct dvg_scores *s) {
+  dvg_tally_free(&s->tally);
+  dvg_free(&s->place);
+}
+
+// ---- storing
+
+struct store {
+  struct dvg_artifact *a;
+  const char *name;
+  const struct dvg_protocol *p;
+  float *tile;
+};
+
+static enum dvg_status compute_rows(void *records, int64_t first, int64_t count, void *context) {
+  struct store *st = context;
+  float *row = records;
+  int64_t n_gallery = st->p->gallery.n;
+  for (int64_t column = 0; column < n_gallery; column += COLUMNS) {
+    compute_tile(st->tile, st->p, first, column);
+    int64_t n = n_gallery - column < COLUMNS ? n_gallery - column : COLUMNS;
+    for (int64_t i = 0; i < count; i++)
+      memcpy(row + i * n_gallery + column, st->tile + i * COLUMNS, (size_t)n * sizeof *row);
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status append_rows(int64_t first, int64_t count, const void *records, void *context) {
+  (void)first;
+  struct store *st = context;
+  return dvg_artifact_append(st->a, st->name, count, records);
+}
+
+enum dvg_status dvg_scores_store(struct dvg_artifact *a, const char *name, const struct dvg_world *w,
+                                 const struct dvg_protocol *p) {
+  struct store st = {.a = a, .name = name, .p = p};
+  DVG_TRY(dvg_world_agree(w, DVG_NEW(&st.tile, ROWS * COLUMNS, "a tile of scores")));
+  struct dvg_ordered_work work = {.n_items = p->probes.n,
+                                  .block = ROWS,
+                                  .record_bytes = (size_t)p->gallery.n * sizeof(float),
+                                  .compute = compute_rows,
+                                  .consume = append_rows,
+                                  .context = &st};
+  enum dvg_status status = dvg_distribute_ordered(w, &work);
+  dvg_free(&st.tile);
+  return status;
+}

@@ -1,0 +1,121 @@
+#include "stages/stage.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+
+// Rank 0 speaks for all, who have the same arguments. If they have not (mpirun PROGRAM A : PROGRAM B), no rank
+// may fail in silence, nor ask for help while the others wait for it.
+static enum dvg_status compare_with_root(const struct dvg_world *w, enum dvg_status status, int help) {
+  int root[2] = {(int)status, help};
+  dvg_world_broadcast(w, root, sizeof root, 0);
+  if (root[0] != DVG_OK || (status == DVG_OK && help == root[1])) return status;
+  return dvg_fail(DVG_ERROR_USAGE,
+                  "the arguments of this rank are refused, those of rank 0 are not: give all ranks the same");
+}
+
+static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_stage *stage,
+                                     const struct dvg_world *w) {
+  struct dvg_options o = {
+      .program = stage->program, .summary = stage->summary, .table = stage->options, .presets = stage->presets};
+  DVG_TRY(dvg_world_agree(w, dvg_alloc(&o.values, 1, stage->settings_bytes, "settings")));
+  dvg_log_quiet(w->rank != 0); // all ranks have the same arguments: rank 0 speaks for them
+  enum dvg_status status = dvg_options_parse(&o, argc, argv);
+  dvg_log_quiet(0);
+  status = dvg_world_agree(w, compare_with_root(w, status, o.help));
+  if (status == DVG_OK && !o.help) {
+    dvg_options_log(&o);
+    status = dvg_world_agree(w, stage->run(&o, w));
+  }
+  dvg_options_free(&o);
+  dvg_free(&o.values);
+  return status;
+}
+
+int dvg_stage_main(int argc, char **argv, const struct dvg_stage *stage) {
+  struct dvg_world w;
+  dvg_world_init(&w, stage->program, &argc, &argv);
+  return dvg_world_finish(&w, parse_and_run(argc, argv, stage, &w));
+}
+
+static const char *last_word(const char *program) {
+  const char *space = strrchr(program, ' ');
+  return space ? space + 1 : program;
+}
+
+static int asks_for_help(int argc, char **argv) {
+  return argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+}
+
+int dvg_stage_main_of(int argc, char **argv, const struct dvg_stage *const *stages) {
+  struct dvg_world w;
+  for (const struct dvg_stage *const *s = stages; argc > 1 && *s; s++)
+    if (strcmp(argv[1], last_word((*s)->program)) == 0) return dvg_stage_main(argc - 1, argv + 1, *s);
+
+  char program[64];
+  snprintf(program, sizeof program, "%.*s", (int)strcspn(stages[0]->program, " "), stages[0]->program);
+  dvg_world_init(&w, program, &argc, &argv);
+  enum dvg_status status = DVG_OK;
+  if (asks_for_help(argc, argv)) {
+    for (const struct dvg_stage *const *s = stages; *s; s++) dvg_info("%-22s %s", (*s)->program, (*s)->summary);
+    dvg_info("%s COMMAND --help lists the options of a command", program);
+  } else {
+    dvg_log_quiet(w.rank != 0);
+    status = argc > 1 ? dvg_fail(DVG_ERROR_USAGE, "unknown command '%s'; see %s --help", argv[1], program)
+                      : dvg_fail(DVG_ERROR_USAGE, "a command is missing; see %s --help", program);
+    dvg_log_quiet(0);
+  }
+  return dvg_world_finish(&w, status);
+}
+
+// ---- lineage
+
+enum dvg_status dvg_lineage_init(struct dvg_lineage *l, const struct dvg_options *o) {
+  *l = (struct dvg_lineage){.program = o->program};
+  return dvg_options_print(&l->settings, o, 1);
+}
+
+void dvg_lineage_free(struct dvg_lineage *l) {
+  dvg_free(&l->settings);
+}
+
+void dvg_lineage_add(struct dvg_lineage *l, const char *role, const char *path, const char *digest) {
+  size_t length = strlen(path); // a folder may be given with a slash at its end
+  while (length > 1 && path[length - 1] == '/') length--;
+  size_t first = length;
+  while (first > 0 && path[first - 1] != '/') first--;
+  int i = l->n_inputs++;
+  snprintf(l->input[i].role, sizeof l->input[i].role, "%s", role);
+  snprintf(l->input[i].name, sizeof l->input[i].name, "%.*s", (int)(length - first), path + first);
+  snprintf(l->input[i].digest, sizeof l->input[i].digest, "%s", digest);
+}
+
+enum dvg_status dvg_lineage_inputs(char **text, const struct dvg_lineage *l) {
+  char all[DVG_MAX_INPUTS * 400] = "";
+  size_t n = 0;
+  for (int i = 0; i < l->n_inputs; i++)
+    n += (size_t)snprintf(all + n, sizeof all - n, "%s %s %s\n", l->input[i].role, l->input[i].name,
+                          l->input[i].digest);
+  return dvg_text(text, "%s", all);
+}
+
+enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, const char *schema,
+                                   int64_t version, const struct dvg_lineage *l) {
+  char program[96];
+  snprintf(program, sizeof program, "%s %s", l->program, DVG_VERSION);
+  DVG_TRY(dvg_artifact_create(a, path, schema, version, program, l->settings));
+  for (int i = 0; i < l->n_inputs; i++) {
+    enum dvg_status status = dvg_artifact_add_input(*a, l->input[i].role, l->input[i].name, l->input[i].digest);
+    if (status != DVG_OK) {
+      dvg_artifact_discard(a);
+      return status;
+    }
+  }
+  return DVG_OK;
+}
+
+enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path) {
+  return dvg_world_agree(w, w->rank == 0 ? dvg_path_make_folder(path) : DVG_OK);
+}

@@ -1,0 +1,51 @@
+// What all programs share: the thin main, lineage, the checks before work begins.
+//
+// A program is a table of options and a run function; its main is one line. `run` is callable from a test.
+#ifndef DVG_STAGES_STAGE_H
+#define DVG_STAGES_STAGE_H
+
+#include "common/base/options.h"
+#include "io/artifact.h"
+#include "mpi/world.h"
+
+struct dvg_stage {
+  const char *program, *summary;
+  const struct dvg_option *options;
+  const struct dvg_preset *presets; // or NULL
+  size_t settings_bytes;            // size of the settings struct that the options' offsets refer to
+  // Collective. `o->values` is the settings struct. Returns the same status on all ranks.
+  enum dvg_status (*run)(const struct dvg_options *o, const struct dvg_world *w);
+};
+
+// Starts MPI, parses (errors are said by rank 0 alone: all ranks have the same arguments), logs the settings, runs, ends MPI; returns the
+// exit code. The argument after the program's name must not be a sub-command any more.
+int dvg_stage_main(int argc, char **argv, const struct dvg_stage *stage);
+// A program with sub-commands: argv[1] chooses one of `stages` by the last word of its program name ("dvg-prepare render"). Ends with NULL.
+int dvg_stage_main_of(int argc, char **argv, const struct dvg_stage *const *stages);
+
+// ---- lineage
+
+enum { DVG_MAX_INPUTS = 8 };
+// Program, stored settings and inputs of an artifact about to be made.
+struct dvg_lineage {
+  const char *program; // "dvg-extract 0.1.0"
+  char *settings;      // dvg_options_print(stored only), owned
+  int n_inputs;
+  struct {
+    char role[32], name[256], digest[DVG_DIGEST_TEXT]; // name without its folder
+  } input[DVG_MAX_INPUTS];
+};
+// Not collective. Free with dvg_lineage_free.
+DVG_CHECKED enum dvg_status dvg_lineage_init(struct dvg_lineage *l, const struct dvg_options *o);
+void dvg_lineage_free(struct dvg_lineage *l);
+void dvg_lineage_add(struct dvg_lineage *l, const char *role, const char *path, const char *digest);
+// *text = the `inputs` attribute that dvg_artifact_add_input would make of it: "role name digest" a line (caller frees).
+DVG_CHECKED enum dvg_status dvg_lineage_inputs(char **text, const struct dvg_lineage *l);
+// dvg_artifact_create with program, settings and inputs of `l`.
+DVG_CHECKED enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, const char *schema, int64_t version,
+                                               const struct dvg_lineage *l);
+
+// Collective. Rank 0 makes the output folder and checks that it can be written; agreed.
+DVG_CHECKED enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path);
+
+#endif

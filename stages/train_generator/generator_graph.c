@@ -1,0 +1,124 @@
+#include <stdio.h>
+
+#include "stages/train_generator/train_generator.h"
+
+enum { A, B, N_DOMAINS };
+
+// The graph while it is being built.
+struct building {
+  struct dvg_generator_step *s;
+  const struct dvg_generator_settings *set;
+  struct dvg_model model;
+  char domain[N_DOMAINS][64]; // lower case
+  int z[N_DOMAINS], style[N_DOMAINS];
+};
+
+// "<term>.<domain>"
+static const char *named(char *out, const char *term, const char *domain) {
+  snprintf(out, 64, "%s.%.40s", term, domain);
+  return out;
+}
+
+static void encode(struct building *b, int d) {
+  struct dvg_graph *g = b->s->graph;
+  int64_t m = b->set->micro_batch, size = b->set->size;
+  char name[64], prefix[96];
+  b->s->image[d] = dvg_graph_input(g, named(name, "image", b->domain[d]), m, 3, size, size);
+  snprintf(prefix, sizeof prefix, "encoder.%s.", b->domain[d]);
+  struct dvg_scope s = {&b->s->params, prefix};
+  b->z[d] = dvg_encoder(g, s, b->model, b->s->image[d]);
+  b->style[d] = dvg_encoder_style(g, s, b->model, b->z[d]);
+}
+
+// One pass of the decoder paints all variants: rows are [f, f', f~] with domain a's attributes, then the same
+// with b's.
+static void decode(struct building *b, int f, int swapped, int sampled) {
+  struct dvg_graph *g = b->s->graph;
+  struct dvg_scope s = {&b->s->params, "decoder."};
+  int64_t m = b->set->micro_batch;
+  int identity = dvg_graph_stack(g, (int[]){f, swapped, sampled, f, swapped, sampled}, 6);
+  int z = dvg_graph_stack(g, (int[]){b->z[A], b->z[A], b->z[A], b->z[B], b->z[B], b->z[B]}, 6);
+  int style = dvg_graph_stack(
+      g, (int[]){b->style[A], b->style[A], b->style[A], b->style[B], b->style[B], b->style[B]}, 6);
+  int features = dvg_decoder(g, s, b->model, identity, z, style);
+  for (int d = 0; d < N_DOMAINS; d++) {
+    int images = dvg_decoder_head(g, s, b->domain[d], dvg_graph_rows(g, features, d * 3 * m, 3 * m));
+    b->s->reconstructed[d] = dvg_graph_rows(g, images, 0, m);
+    b->s->exchanged[d] = dvg_graph_rows(g, images, m, m);
+    b->s->sampled[d] = dvg_graph_rows(g, images, 2 * m, m);
+    dvg_graph_keep(g, images);
+  }
+}
+
+static void pixel_losses(struct building *b, int d) {
+  struct dvg_graph *g = b->s->graph;
+  const struct dvg_generator_settings *set = b->set;
+  double scale = 1 / ((double)set->batch * 3 * (double)(set->size * set->size));
+  int target = b->s->image[d];
+  char name[64];
+  dvg_graph_loss_l1(g, named(name, "pixel", b->domain[d]), b->s->reconstructed[d], target, scale, set->pixel);
+  dvg_graph_loss_l1(g, named(name, "pixel_swapped", b->domain[d]), b->s->exchanged[d], target, scale,
+                    set->pixel * set->pixel_swapped);
+  dvg_graph_loss_l1(g, named(name, "pixel_sampled", b->domain[d]), b->s->sampled[d], target, scale,
+                    set->pixel * set->pixel_sampled);
+}
+
+// Gray versions of the reconstructed and the sampled images of both domains go through the frozen F in one
+// pass.
+static void identity_losses(struct building *b, struct dvg_model recognizer, int f, int f_sampled) {
+  struct dvg_graph *g = b->s->graph;
+  const struct dvg_generator_settings *set = b->set;
+  int64_t m = set->micro_batch;
+  double scale = 1 / (double)set->batch;
+  const int *rec = b->s->reconstructed, *sam = b->s->sampled;
+  int images = dvg_graph_stack(g, (int[]){rec[A], rec[B], sam[A], sam[B]}, 4);
+  int features = dvg_graph_l2(
+      g, dvg_lightcnn(g, (struct dvg_scope){&b->s->recognizer, ""}, recognizer, dvg_graph_gray(g, images)));
+  int of[4];
+  for (int k = 0; k < 4; k++) of[k] = dvg_graph_rows(g, features, k * m, m);
+  char name[64];
+  for (int d = 0; d < N_DOMAINS; d++) {
+    dvg_graph_loss_dot(g, named(name, "identity", b->domain[d]), of[d], f, scale, -set->identity);
+    dvg_graph_loss_dot(g, named(name, "identity_sampled", b->domain[d]), of[2 + d], f_sampled, scale,
+                       -set->identity);
+  }
+  dvg_graph_loss_dot(g, "identity.pair", of[A], of[B], scale, -set->identity * set->identity_pair);
+  dvg_graph_loss_dot(g, "identity_sampled.pair", of[2], of[3], scale, -set->identity * set->identity_pair);
+}
+
+enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct dvg_generator_settings *set,
+                                    struct dvg_model recognizer, struct dvg_model sampler) {
+  struct building b = {.s = s, .set = set, .model = {set->width, set->size}};
+  int64_t m = set->micro_batch;
+  *s = (struct dvg_generator_step){.graph = NULL};
+  dvg_params_init(&s->params);
+  dvg_params_init(&s->recognizer);
+  dvg_params_init(&s->sampler);
+  dvg_weights_domain(b.domain[A], sizeof b.domain[A], set->domain);
+  dvg_weights_domain(b.domain[B], sizeof b.domain[B], set->visible);
+  DVG_TRY(dvg_graph_create(&s->graph));
+  struct dvg_graph *g = s->graph;
+  for (int d = 0; d < N_DOMAINS; d++) encode(&b, d);
+  s->identity = dvg_graph_input(g, "identity", m, DVG_CODE, 1, 1);
+  s->swapped = dvg_graph_input(g, "identity_swapped", m, DVG_CODE, 1, 1);
+  s->noise = dvg_graph_input(g, "noise", m, DVG_CODE, 1, 1);
+  int f_sampled = dvg_identity_sampler(g, (struct dvg_scope){&s->sampler, ""}, sampler, s->noise);
+  decode(&b, s->identity, s->swapped, f_sampled);
+  char name[64];
+  for (int d = 0; d < N_DOMAINS; d++) {
+    dvg_graph_loss_abs_dot(g, named(name, "orthogonal", b.domain[d]), b.z[d], s->identity,
+                           1 / (double)set->batch, set->orthogonal);
+    pixel_losses(&b, d);
+  }
+  identity_losses(&b, recognizer, s->identity, f_sampled);
+  dvg_params_freeze(&s->recognizer, "", 1);
+  dvg_params_freeze(&s->sampler, "", 1);
+  return dvg_graph_plan(g, 1);
+}
+
+void dvg_generator_free(struct dvg_generator_step *s) {
+  dvg_graph_free(&s->graph);
+  dvg_params_free(&s->params);
+  dvg_params_free(&s->recognizer);
+  dvg_params_free(&s->sampler);
+}

@@ -1,0 +1,290 @@
+#include "stages/train_generator/train_generator.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "common/base/rng.h"
+#include "io/sheet.h"
+#include "stages/rates.h"
+
+#define S struct dvg_generator_settings
+static const struct dvg_option options[] = {
+    DVG_OPTION_PATH(S, images, "images", NULL, "image set with people seen in both domains"),
+    DVG_OPTION_PATH(S, recognizer, "recognizer", NULL, "weights of the frozen recogniser F"),
+    DVG_OPTION_PATH(S, sampler, "sampler", NULL, "weights of the identity sampler F_s"),
+    DVG_OPTION_TEXT(S, domain, "domain", NULL,
+                    "the modality to pair with visible light, as named in the image set (NIR, SKETCH, ...)"),
+    DVG_OPTION_TEXT(S, visible, "visible", "VIS", "the domain whose images give the identity"),
+    DVG_TRAIN_OPTIONS(S, train),
+    DVG_OPTION_REAL(S, width, "width", "1", 0.01, 16, "multiplier of the networks' channels"),
+    DVG_OPTION_INT(S, size, "size", "128", 32, 1024,
+                   "side of the generated images, a multiple of 32; that of the recogniser"),
+    DVG_OPTION_INT(S, epochs, "epochs", "5", 1, 1e9, "passes over the images"),
+    DVG_OPTION_INT(S, steps, "steps", "0", 0, 1e12, "steps; 0: as many as the epochs give"),
+    DVG_OPTION_INT(S, batch, "batch", "8", 1, 65536, "pairs in a step"),
+    DVG_OPTION_INT(S, micro_batch, "micro-batch", "2", 1, 4096,
+                   "pairs computed at once by one rank; must divide the batch"),
+    DVG_OPTION_REAL(S, rate, "rate", "0.0002", 0, 10, "learning rate (Adam, 0.5, 0.999)"),
+    DVG_OPTION_REAL(S, final_rate, "final-rate", "1", 0, 1,
+                    "part of the rate that is left at the end (cosine decay); 1: constant"),
+    DVG_OPTION_REAL(S, orthogonal, "orthogonal", "50", 0, 1e6, "weight of the angular orthogonal loss"),
+    DVG_OPTION_REAL(S, pixel, "pixel", "100", 0, 1e6, "weight of the pixel loss"),
+    DVG_OPTION_REAL(S, pixel_swapped, "pixel-swapped", "0.1", 0, 1e6,
+                    "part of it for images with another person's identity"),
+    DVG_OPTION_REAL(S, pixel_sampled, "pixel-sampled", "0.1", 0, 1e6,
+                    "part of it for images with a sampled identity"),
+    DVG_OPTION_REAL(S, identity, "identity", "0.1", 0, 1e6, "weight of the identity-preserving loss"),
+    DVG_OPTION_REAL(S, identity_pair, "identity-pair", "0.05", 0, 1e6,
+                    "part of it between the two images of a pair"),
+    DVG_OPTION_END};
+#undef S
+
+static const char *const preset_public[] = {NULL}; // the table's defaults are those of the public code
+static const struct dvg_preset presets[] = {{"public", preset_public}, {NULL, NULL}};
+
+struct job {
+  const struct dvg_generator_settings *set;
+  const struct dvg_world *w;
+  struct dvg_image_set images;
+  struct dvg_pairs pairs;
+  struct dvg_epochs epochs;
+  struct dvg_weights recognizer, sampler;
+  struct dvg_generator_step step;
+  float *identity;       // (N,256): F's embedding of every visible image of the set that is in a pair
+  unsigned char *pixels; // one image
+  int64_t *other;        // (batch): whose identity each member of a batch takes over
+  int64_t n_steps;
+};
+
+// ---- inputs of a micro-batch
+
+static enum dvg_status put_image(struct job *j, int node, int64_t place, int64_t row) {
+  int64_t size = j->set->size, H = j->images.H, W = j->images.W;
+  float *planes = dvg_graph_values(j->step.graph, node) + place * 3 * size * size;
+  DVG_TRY(dvg_image_set_read(&j->images, row, 1, j->pixels));
+  dvg_image_to_planes(planes, j->pixels, H, W, j->images.C, 3, (H - size) / 2, (W - size) / 2, size);
+  return DVG_OK;
+}
+
+static void draw_pair(struct job *j, int64_t place, int64_t row[2]) {
+  dvg_pairs_draw(&j->pairs, &j->images, dvg_epochs_item(&j->epochs, place), (uint64_t)j->set->train.seed,
+                 (uint64_t)place, row);
+}
+
+static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
+  struct job *j = job;
+  const struct dvg_generator_settings *set = j->set;
+  float *f = dvg_graph_values(j->step.graph, j->step.identity),
+        *swapped = dvg_graph_values(j->step.graph, j->step.swapped);
+  float *noise = dvg_graph_values(j->step.graph, j->step.noise);
+  struct dvg_rng r;
+  dvg_rng_init(&r, (uint64_t)set->train.seed, DVG_STREAM_DERANGE, (uint64_t)step);
+  dvg_rng_derangement(&r, j->other, set->batch); // the identities of the batch, exchanged among its members
+  for (int64_t i = 0; i < set->micro_batch; i++) {
+    int64_t member = micro * set->micro_batch + i, place = step * set->batch + member, row[2], row_of_other[2];
+    draw_pair(j, place, row);
+    draw_pair(j, step * set->batch + j->other[member], row_of_other);
+    for (int d = 0; d < 2; d++) DVG_TRY(put_image(j, j->step.image[d], i, row[d]));
+    memcpy(f + i * DVG_CODE, j->identity + row[1] * DVG_CODE, DVG_CODE * sizeof *f);
+    memcpy(swapped + i * DVG_CODE, j->identity + row_of_other[1] * DVG_CODE, DVG_CODE * sizeof *f);
+    dvg_rng_init(&r, (uint64_t)set->train.seed, DVG_STREAM_NOISE, (uint64_t)place);
+    dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
+  }
+  return DVG_OK;
+}
+
+static double rate_at(void *job, int64_t step) {
+  const struct job *j = job;
+  return dvg_rate_cosine(j->set->rate, j->set->final_rate, step, j->n_steps);
+}
+
+// ---- what people see
+
+enum { SHEET_ROWS = 8 };
+
+static enum dvg_status sheet(void *job, int64_t step, const char *path) {
+  static const char *const columns[] = {"input", "reconstructed", "swapped", "sampled"};
+  struct job *j = job;
+  const struct dvg_generator_step *s = &j->step;
+  int64_t m = j->set->micro_batch, size = j->set->size, values = 3 * size * size;
+  int64_t n_micro = j->set->batch / m, rows = j->set->batch < SHEET_ROWS ? j->set->batch : SHEET_ROWS;
+  const char *names[2] = {j->set->domain, j->set->visible};
+  struct dvg_sheet *sheet;
+  char title[128], caption[64];
+  snprintf(title, sizeof title, "dual generator after %lld steps", (long long)step);
+  DVG_TRY(dvg_sheet_create(&sheet, rows, 8, size, size, title));
+  enum dvg_status status = DVG_OK;
+  for (int64_t micro = 0; micro < n_micro && micro * m < rows; micro++) {
+    DVG_TRY_GOTO(fill(j, 0, micro)); // the first batch each time, so that sheets can be compared
+    dvg_graph_forward(s->graph);
+    for (int d = 0; d < 2; d++) {
+      const int nodes[] = {s->image[d], s->reconstructed[d], s->exchanged[d], s->sampled[d]};
+      for (int k = 0; k < 4; k++) {
+        snprintf(caption, sizeof caption, "%.20s %s", names[d], columns[k]);
+        dvg_sheet_column(sheet, 2 * k + d, caption);
+        for (int64_t i = 0; i < m && micro * m + i < rows; i++)
+          dvg_sheet_cell_f32(sheet, micro * m + i, 2 * k + d, dvg_graph_values(s->graph, nodes[k]) + i * values,
+                             3);
+      }
+    }
+  }
+  status = dvg_sheet_write(sheet, path);
+done:
+  dvg_sheet_free(&sheet);
+  return status;
+}
+
+static enum dvg_status dump(void *job, struct dvg_artifact *a) {
+  struct job *j = job;
+  DVG_TRY(dvg_write_tensors(a, "frozen/recognizer", &j->step.recognizer, j->step.recognizer.value, 0,
+                            j->step.recognizer.n_values));
+  DVG_TRY(dvg_write_tensors(a, "frozen/sampler", &j->step.sampler, j->step.sampler.value, 0,
+                            j->step.sampler.n_values));
+  DVG_TRY(dvg_artifact_set_int(a, "size", j->set->size));
+  DVG_TRY(dvg_artifact_set_real(a, "width", j->set->width));
+  DVG_TRY(dvg_artifact_set_int(a, "batch", j->set->batch));
+  DVG_TRY(dvg_artifact_set_real(a, "recognizer_width", j->recognizer.model.width));
+  DVG_TRY(dvg_artifact_set_real(a, "sampler_width", j->sampler.model.width));
+  DVG_TRY(dvg_artifact_set_text(a, "domain", j->set->domain));
+  return dvg_artifact_set_text(a, "visible", j->set->visible);
+}
+
+// ---- the stage
+
+static enum dvg_status check_settings(const struct dvg_generator_settings *set) {
+  if (set->batch % set->micro_batch)
+    return dvg_fail(DVG_ERROR_USAGE, "--micro-batch %lld does not divide --batch %lld",
+                    (long long)set->micro_batch, (long long)set->batch);
+  if (set->size % 32)
+    return dvg_fail(DVG_ERROR_USAGE, "--size %lld is no multiple of 32", (long long)set->size);
+  return strcmp(set->domain, set->visible) == 0
+             ? dvg_fail(DVG_ERROR_USAGE, "--domain and --visible are both %s", set->domain)
+             : DVG_OK;
+}
+
+// Whether the inputs fit the settings and each other; finds the people to train on.
+static enum dvg_status check_inputs(void *job) {
+  struct job *j = job;
+  const struct dvg_generator_settings *set = j->set;
+  if (j->recognizer.model.size != set->size)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: takes images of size %lld, but --size is %lld", j->recognizer.path,
+                    (long long)j->recognizer.model.size, (long long)set->size);
+  if (j->images.H < set->size || j->images.W < set->size)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: images of %lld x %lld are smaller than --size %lld", set->images,
+                    (long long)j->images.W, (long long)j->images.H, (long long)set->size);
+  return dvg_pairs_find(&j->pairs, &j->images, set->domain, set->visible);
+}
+
+// F's embeddings of the visible images, once for the whole training.
+static enum dvg_status embed_identities(struct job *j) {
+  struct dvg_embedder e;
+  int64_t *rows = NULL, n = 0;
+  float *out = NULL;
+  DVG_TRY(dvg_embedder_create(&e, j->w, j->set->recognizer));
+  enum dvg_status status = DVG_NEW(&rows, j->pairs.n_items, "visible rows");
+  if (status == DVG_OK) status = DVG_NEW(&out, j->pairs.n_items * DVG_CODE, "embeddings");
+  if (status == DVG_OK) status = DVG_NEW(&j->identity, j->images.N * DVG_CODE, "embeddings");
+  status = dvg_world_agree(j->w, status);
+  for (int64_t i = 0; status == DVG_OK && i < j->pairs.n_items; i++)
+    if (j->images.domain[j->pairs.item[i]] == j->pairs.domain[1]) rows[n++] = j->pairs.item[i];
+  if (status == DVG_OK) status = dvg_embed_shared(&e, j->w, &j->images, rows, n, out);
+  for (int64_t i = 0; status == DVG_OK && i < n; i++)
+    memcpy(j->identity + rows[i] * DVG_CODE, out + i * DVG_CODE, DVG_CODE * sizeof *out);
+  dvg_free(&rows);
+  dvg_free(&out);
+  dvg_embedder_free(&e);
+  return status;
+}
+
+static enum dvg_status load(struct job *j) {
+  const struct dvg_generator_settings *set = j->set;
+  DVG_TRY(dvg_weights_describe(&j->recognizer, j->w, set->recognizer, "lightcnn29v2"));
+  DVG_TRY(dvg_weights_describe(&j->sampler, j->w, set->sampler, "identity_sampler"));
+  DVG_TRY(dvg_stage_open_images(&j->images, j->w, set->images));
+  DVG_TRY(dvg_world_root_first(j->w, check_inputs, j));
+  dvg_info("%lld people in both %s and %s, %lld images; %lld people in one of them only are left out",
+           (long long)j->pairs.n_people, set->domain, set->visible, (long long)j->pairs.n_items,
+           (long long)j->pairs.n_one_domain);
+  enum dvg_status status = DVG_NEW(&j->pixels, j->images.H * j->images.W * j->images.C, "image");
+  if (status == DVG_OK) status = DVG_NEW(&j->other, set->batch, "exchange of identities");
+  if (status == DVG_OK) status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->pairs.n_items);
+  if (status == DVG_OK) status = dvg_generator_build(&j->step, set, j->recognizer.model, j->sampler.model);
+  DVG_TRY(dvg_world_agree(j->w, status));
+  DVG_TRY(dvg_weights_load(&j->step.recognizer, "", &j->recognizer, j->w, 1));
+  DVG_TRY(dvg_weights_load(&j->step.sampler, "", &j->sampler, j->w, 1));
+  return embed_identities(j);
+}
+
+static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
+  char path[1100], digest[DVG_DIGEST_TEXT];
+  struct dvg_weights f = {.net = "generator", .model = {j->set->width, j->set->size}};
+  char domains[256];
+  snprintf(domains, sizeof domains, "%s,%s", j->set->domain, j->set->visible);
+  dvg_weights_domain(f.domains, sizeof f.domains, domains);
+  snprintf(path, sizeof path, "%s/generator.h5", j->set->train.out);
+  DVG_TRY(dvg_weights_save(path, &j->step.params, "", &f, lineage, digest));
+  dvg_info("%s: %s", path, digest);
+  return DVG_OK;
+}
+
+static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
+  const struct dvg_generator_settings *set = j->set;
+  DVG_TRY(load(j));
+  dvg_lineage_add(lineage, "images", set->images, dvg_artifact_digest(j->images.file));
+  dvg_lineage_add(lineage, "recognizer", set->recognizer, j->recognizer.digest);
+  dvg_lineage_add(lineage, "sampler", set->sampler, j->sampler.digest);
+  int64_t per_epoch = j->pairs.n_items / set->batch;
+  j->n_steps = set->steps ? set->steps : set->epochs * (per_epoch > 0 ? per_epoch : 1);
+  dvg_info("%.2f M parameters; %.0f MB for a micro-batch of %lld pairs", (double)j->step.params.n_values / 1e6,
+           (double)dvg_graph_bytes(j->step.graph) / 1e6, (long long)set->micro_batch);
+  dvg_params_initialize(&j->step.params, (uint64_t)set->train.seed);
+  dvg_params_share(&j->step.params, j->w);
+  struct dvg_trainer t = {.world = j->w,
+                          .settings = &set->train,
+                          .lineage = lineage,
+                          .name = "generator",
+                          .graph = j->step.graph,
+                          .params = &j->step.params,
+                          .n_steps = j->n_steps,
+                          .n_micro = set->batch / set->micro_batch,
+                          .optimizer = DVG_ADAM,
+                          .adam = {.beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8},
+                          .job = j,
+                          .rate = rate_at,
+                          .fill = fill,
+                          .sheet = sheet,
+                          .dump = dump};
+  DVG_TRY(dvg_trainer_run(&t, NULL));
+  return dvg_world_agree(j->w, j->w->rank == 0 ? save(j, lineage) : DVG_OK);
+}
+
+static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *w) {
+  struct dvg_lineage lineage;
+  struct job j = {.set = o->values, .w = w};
+  dvg_log_quiet(w->rank != 0); // the same outcome on all ranks
+  enum dvg_status status = check_settings(j.set);
+  dvg_log_quiet(0);
+  DVG_TRY(dvg_world_agree(w, status));
+  DVG_TRY(dvg_stage_make_folder(w, j.set->train.out));
+  status = dvg_world_agree(w, dvg_lineage_init(&lineage, o));
+  if (status == DVG_OK) status = train(&j, &lineage);
+  dvg_lineage_free(&lineage);
+  dvg_generator_free(&j.step);
+  dvg_pairs_free(&j.pairs);
+  dvg_epochs_free(&j.epochs);
+  dvg_image_set_close(&j.images);
+  dvg_free(&j.identity);
+  dvg_free(&j.pixels);
+  dvg_free(&j.other);
+  return status;
+}
+
+const struct dvg_stage dvg_stage_train_generator = {
+    "dvg-train-generator",
+    "stage 3: trains the dual generator on the few real pairs and on sampled identities",
+    options,
+    presets,
+    sizeof(struct dvg_generator_settings),
+    run};

@@ -1,0 +1,39 @@
+// Stage 3: the dual generator. Two attribute encoders and one decoder learn to paint an identity in both modalities.
+//
+// For a real pair I_a, I_b of one person (a: --domain, b: --visible), f = F(I_b), f~ = F_s(n), f' = another person's f (SPEC 2, C):
+//     z_d = E_d(I_d), Î_d = G(f, z_d), Î'_d = G(f', z_d), Ĩ_d = G(f~, z_d)          for d in {a, b}; F sees gray images
+//     orthogonal * sum_d |<z_d, f>|
+//   + pixel * sum_d ( L1(Î_d, I_d) + pixel_swapped L1(Î'_d, I_d) + pixel_sampled L1(Ĩ_d, I_d) )
+//   - identity * ( sum_d cos(F Î_d, f) + identity_pair cos(F Î_a, F Î_b) + sum_d cos(F Ĩ_d, f~) + identity_pair cos(F Ĩ_a, F Ĩ_b) )
+// all batch means. F and F_s are frozen.
+#ifndef DVG_STAGES_TRAIN_GENERATOR_H
+#define DVG_STAGES_TRAIN_GENERATOR_H
+
+#include "stages/embed.h"
+#include "stages/epoch.h"
+#include "stages/trainer.h"
+#include "stages/train_generator/pairs.h"
+
+struct dvg_generator_settings {
+  struct dvg_train_settings train;
+  char *images, *recognizer, *sampler, *domain, *visible;
+  int64_t epochs, steps, batch, micro_batch, size;
+  double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_pair;
+};
+
+extern const struct dvg_stage dvg_stage_train_generator;
+
+// The graph of one micro-batch and its nodes. Index 0 is --domain, 1 is --visible.
+struct dvg_generator_step {
+  struct dvg_graph *graph;
+  struct dvg_params params, recognizer, sampler; // the last two frozen
+  int image[2], identity, swapped, noise;        // inputs
+  int reconstructed[2], exchanged[2], sampled[2]; // images (m,3,size,size)
+};
+
+// Not collective. Builds and plans the graph for micro-batches of set->micro_batch; weights of the frozen networks are still to be loaded.
+DVG_CHECKED enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct dvg_generator_settings *set,
+                                                struct dvg_model recognizer, struct dvg_model sampler);
+void dvg_generator_free(struct dvg_generator_step *s);
+
+#endif

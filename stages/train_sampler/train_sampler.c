@@ -1,0 +1,226 @@
+#include "stages/train_sampler/train_sampler.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "common/base/rng.h"
+#include "io/shards.h"
+#include "stages/epoch.h"
+#include "stages/train_sampler/spread.h"
+#include "stages/weights.h"
+
+#define S struct dvg_sampler_settings
+static const struct dvg_option options[] = {
+    DVG_OPTION_PATH(S, features, "features", NULL, "folder of identity features, from dvg-extract"),
+    DVG_TRAIN_OPTIONS(S, train),
+    DVG_OPTION_REAL(S, width, "width", "1", 0.01, 16, "multiplier of the networks' layer sizes"),
+    DVG_OPTION_INT(S, epochs, "epochs", "45", 1, 1e9, "passes over the features, at most"),
+    DVG_OPTION_INT(S, batch, "batch", "256", 1, 1e6, "features in a step"),
+    DVG_OPTION_INT(S, micro_batch, "micro-batch", "64", 1, 1e6,
+                   "features computed at once; must divide the batch"),
+    DVG_OPTION_REAL(S, rate, "rate", "0.0005", 0, 10, "learning rate (Adam)"),
+    DVG_OPTION_REAL(S, kl, "kl", "0.002", 0, 1e6, "weight of the KL term"),
+    DVG_OPTION_REAL(S, kl_warmup, "kl-warmup", "5", 0, 1e9, "epochs over which the KL weight rises from 0"),
+    DVG_OPTION_REAL(S, spread_tolerance, "spread-tolerance", "0.02", 0, 1,
+                    "end early when the spread of sampled identities is this near (relative) to that of real "
+                    "ones; 0: never"),
+    DVG_OPTION_END};
+#undef S
+
+enum { N_SPREAD = 1000 }; // identities whose pairwise cosines are compared
+
+struct job {
+  const struct dvg_sampler_settings *set;
+  const struct dvg_world *w;
+  struct dvg_shard_reader *features;
+  int64_t n_features, steps_per_epoch;
+  struct dvg_epochs epochs;
+  struct dvg_params params;
+  struct dvg_graph *graph, *sampling; // the VAE; its decoder alone, on N_SPREAD rows
+  int feature, eps, noise, sampled;
+  struct dvg_spread real, now;
+};
+
+static enum dvg_status build(struct job *j) {
+  int64_t m = j->set->micro_batch;
+  struct dvg_model model = {j->set->width, 32};
+  struct dvg_scope encoder = {&j->params, "encoder."}, decoder = {&j->params, "sampler."};
+  double scale = 1 / (double)j->set->batch;
+  int mean, log_variance;
+  dvg_params_init(&j->params);
+  DVG_TRY(dvg_graph_create(&j->graph));
+  j->feature = dvg_graph_input(j->graph, "feature", m, DVG_CODE, 1, 1);
+  j->eps = dvg_graph_input(j->graph, "eps", m, DVG_CODE, 1, 1);
+  dvg_identity_encoder(j->graph, encoder, model, j->feature, &mean, &log_variance);
+  int noise = dvg_graph_reparam(j->graph, mean, log_variance, j->eps);
+  int reconstructed = dvg_identity_sampler(j->graph, decoder, model, noise);
+  dvg_graph_loss_dot(j->graph, "cosine", reconstructed, j->feature, scale, -1);
+  dvg_graph_loss_kl(j->graph, "kl", mean, log_variance, scale, j->set->kl);
+  DVG_TRY(dvg_graph_plan(j->graph, 1));
+
+  DVG_TRY(dvg_graph_create(&j->sampling));
+  j->noise = dvg_graph_input(j->sampling, "noise", N_SPREAD, DVG_CODE, 1, 1);
+  j->sampled = dvg_identity_sampler(j->sampling, decoder, model, j->noise);
+  dvg_graph_keep(j->sampling, j->sampled);
+  return dvg_graph_plan(j->sampling, 0);
+}
+
+static double rate_at(void *job, int64_t step) {
+  (void)step;
+  return ((struct job *)job)->set->rate;
+}
+
+static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
+  struct job *j = job;
+  float *feature = dvg_graph_values(j->graph, j->feature), *eps = dvg_graph_values(j->graph, j->eps);
+  for (int64_t i = 0; i < j->set->micro_batch; i++) {
+    int64_t k = step * j->set->batch + micro * j->set->micro_batch + i;
+    DVG_TRY(dvg_shard_reader_read(j->features, "feature", DVG_F32, dvg_epochs_item(&j->epochs, k), 1,
+                                  feature + i * DVG_CODE));
+    struct dvg_rng r;
+    dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_ATTRIBUTE, (uint64_t)k);
+    dvg_rng_normals(&r, eps + i * DVG_CODE, DVG_CODE);
+  }
+  double warmup = j->set->kl_warmup * (double)j->steps_per_epoch;
+  dvg_graph_set_weight(j->graph, 1, j->set->kl * (warmup > 0 ? fmin(1, (double)step / warmup) : 1));
+  return DVG_OK;
+}
+
+static int among(const int64_t *list, int64_t n, int64_t value) {
+  for (int64_t i = 0; i < n; i++)
+    if (list[i] == value) return 1;
+  return 0;
+}
+
+// The spread of real identities: the first feature of each of up to N_SPREAD people.
+static enum dvg_status measure_real(void *job) {
+  struct job *j = job;
+  int64_t n = 0, *identity = NULL, person[N_SPREAD];
+  float *x = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(DVG_NEW(&identity, j->n_features, "identities"));
+  DVG_TRY_GOTO(DVG_NEW(&x, (int64_t)N_SPREAD * DVG_CODE, "features"));
+  DVG_TRY_GOTO(dvg_shard_reader_read(j->features, "identity", DVG_I64, 0, j->n_features, identity));
+  for (int64_t i = 0; i < j->n_features && n < N_SPREAD; i++) {
+    if (among(person, n, identity[i])) continue;
+    person[n] = identity[i];
+    DVG_TRY_GOTO(dvg_shard_reader_read(j->features, "feature", DVG_F32, i, 1, x + n++ * DVG_CODE));
+  }
+  if (n < 2) DVG_TRY_GOTO(dvg_fail(DVG_ERROR_INPUT, "%s: holds fewer than two people", j->set->features));
+  DVG_TRY_GOTO(dvg_spread_of(&j->real, x, n, DVG_CODE));
+done:
+  dvg_free(&identity);
+  dvg_free(&x);
+  return status;
+}
+
+static enum dvg_status measure_sampled(struct job *j) {
+  struct dvg_rng r;
+  for (int64_t i = 0; i < N_SPREAD; i++) {
+    dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_NOISE, (uint64_t)i);
+    dvg_rng_normals(&r, dvg_graph_values(j->sampling, j->noise) + i * DVG_CODE, DVG_CODE);
+  }
+  dvg_graph_forward(j->sampling);
+  return dvg_spread_of(&j->now, dvg_graph_values(j->sampling, j->sampled), N_SPREAD, DVG_CODE);
+}
+
+// At the end of an epoch past the warm-up: rank 0 looks at the spread and decides for all.
+static enum dvg_status after_step(void *job, int64_t step, int *finished) {
+  struct job *j = job;
+  if (step % j->steps_per_epoch != 0) return DVG_OK;
+  enum dvg_status status = DVG_OK;
+  if (j->w->rank == 0) status = measure_sampled(j);
+  DVG_TRY(dvg_world_agree(j->w, status));
+  if (j->w->rank == 0) {
+    double ratio = j->now.deviation / j->real.deviation;
+    int warm = (double)step >= j->set->kl_warmup * (double)j->steps_per_epoch;
+    *finished = warm && fabs(ratio - 1) <= j->set->spread_tolerance;
+    dvg_info("  epoch %lld: cosines between sampled identities %.3f +- %.3f, real ones %.3f +- %.3f%s",
+             (long long)(step / j->steps_per_epoch), j->now.mean, j->now.deviation, j->real.mean,
+             j->real.deviation, *finished ? ": near enough, done" : "");
+  }
+  dvg_world_broadcast(j->w, finished, sizeof *finished, 0);
+  return DVG_OK;
+}
+
+static enum dvg_status sheet(void *job, int64_t step, const char *path) {
+  struct job *j = job;
+  (void)step;
+  DVG_TRY(measure_sampled(j));
+  return dvg_spread_plot(path, &j->real, &j->now);
+}
+
+static enum dvg_status open_features(void *job) {
+  struct job *j = job;
+  DVG_TRY(dvg_shard_reader_open(&j->features, j->set->features, "features", 1));
+  j->n_features = dvg_shard_reader_items(j->features);
+  return j->n_features > 0 ? DVG_OK : dvg_fail(DVG_ERROR_INPUT, "%s: holds no features", j->set->features);
+}
+
+static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
+  const struct dvg_sampler_settings *set = j->set;
+  DVG_TRY(dvg_world_root_first(j->w, open_features, j));
+  dvg_lineage_add(lineage, "features", set->features, dvg_shard_reader_digest(j->features));
+  j->steps_per_epoch = (j->n_features + set->batch - 1) / set->batch;
+  enum dvg_status status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->n_features);
+  DVG_TRY(dvg_world_agree(j->w, status));
+  DVG_TRY(dvg_world_root_first(j->w, measure_real, j));
+  DVG_TRY(dvg_world_agree(j->w, build(j)));
+  dvg_params_initialize(&j->params, (uint64_t)set->train.seed);
+  dvg_params_share(&j->params, j->w);
+  struct dvg_trainer t = {.world = j->w,
+                          .settings = &set->train,
+                          .lineage = lineage,
+                          .name = "sampler",
+                          .graph = j->graph,
+                          .params = &j->params,
+                          .n_steps = set->epochs * j->steps_per_epoch,
+                          .n_micro = set->batch / set->micro_batch,
+                          .optimizer = DVG_ADAM,
+                          .adam = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
+                          .job = j,
+                          .rate = rate_at,
+                          .fill = fill,
+                          .sheet = sheet,
+                          .after_step = after_step};
+  DVG_TRY(dvg_trainer_run(&t, NULL));
+  if (j->w->rank == 0) {
+    char path[1100], digest[DVG_DIGEST_TEXT];
+    struct dvg_weights f = {.net = "identity_sampler", .model = {set->width, 32}};
+    snprintf(path, sizeof path, "%s/sampler.h5", set->train.out);
+    status = dvg_weights_save(path, &j->params, "sampler.", &f, lineage,
+                              digest); // the encoder stays in the checkpoint
+    if (status == DVG_OK) dvg_info("%s: %s", path, digest);
+  }
+  return dvg_world_agree(j->w, status);
+}
+
+static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *w) {
+  struct dvg_lineage lineage;
+  struct job j = {.set = o->values, .w = w};
+  if (j.set->batch % j.set->micro_batch)
+    return w->rank != 0 ? DVG_ERROR_USAGE
+                        : dvg_fail(DVG_ERROR_USAGE, "--micro-batch %lld does not divide --batch %lld",
+                                   (long long)j.set->micro_batch, (long long)j.set->batch);
+  DVG_TRY(dvg_stage_make_folder(w, j.set->train.out));
+  enum dvg_status status = dvg_world_agree(w, dvg_lineage_init(&lineage, o));
+  if (status == DVG_OK) status = train(&j, &lineage);
+  dvg_lineage_free(&lineage);
+  dvg_graph_free(&j.graph);
+  dvg_graph_free(&j.sampling);
+  dvg_params_free(&j.params);
+  dvg_epochs_free(&j.epochs);
+  dvg_shard_reader_close(&j.features);
+  return status;
+}
+
+const struct dvg_stage dvg_stage_train_sampler = {
+    "dvg-train-sampler",
+    "stage 2: trains the identity sampler, a VAE on identity features",
+    options,
+    NULL,
+    sizeof(struct dvg_sampler_settings),
+    run};

@@ -1,0 +1,21 @@
+// Stage 2: the identity sampler. A VAE on identity features; its decoder turns noise into new identities.
+//
+// Loss (SPEC 1, our choice where nothing was published), x a unit feature, x' its reconstruction:
+//     1 - <x, x'>  +  kl * min(1, step / warm-up) * KL(q(n|x) || N(0, I))
+// Training ends after --epochs, or earlier when the spread (standard deviation) of the pairwise cosines between sampled identities
+// has come within --spread-tolerance of that between real people.
+#ifndef DVG_STAGES_TRAIN_SAMPLER_H
+#define DVG_STAGES_TRAIN_SAMPLER_H
+
+#include "stages/trainer.h"
+
+struct dvg_sampler_settings {
+  struct dvg_train_settings train;
+  char *features;
+  int64_t epochs, batch, micro_batch;
+  double rate, kl, kl_warmup, width, spread_tolerance;
+};
+
+extern const struct dvg_stage dvg_stage_train_sampler;
+
+#endif

@@ -1,0 +1,246 @@
+#include "stages/trainer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "mpi/reduce.h"
+
+enum { MAX_TERMS = 32 };
+
+// What one run of the loop holds beside the trainer's own fields.
+struct loop {
+  struct dvg_trainer *t;
+  struct dvg_train_state state;
+  struct dvg_reduce reduce;
+  struct dvg_reduce_span *spans;
+  double sum[MAX_TERMS]; // of the terms since the last log line
+  int64_t n_summed;
+  double started, spoke;
+  int64_t started_step;
+  char checkpoint[1024], log[1024], where[192]; // `where` the present micro-batch belongs, for messages
+};
+
+void dvg_params_share(struct dvg_params *p, const struct dvg_world *w) {
+  dvg_world_broadcast(w, p->value, (size_t)p->n_values * sizeof *p->value, 0);
+  dvg_params_changed(p);
+}
+
+// The trained parameters as one range of the flat array, and their names for messages.
+static enum dvg_status find_trained(struct loop *l) {
+  const struct dvg_params *p = l->t->params;
+  struct dvg_train_state *s = &l->state;
+  int64_t n_spans = 0;
+  DVG_TRY(DVG_NEW(&l->spans, p->n_params, "gradient spans"));
+  for (int64_t i = 0; i < p->n_params; i++) {
+    const struct dvg_param *q = &p->list[i];
+    if (q->frozen) continue;
+    if (n_spans == 0) s->first = q->first;
+    if (q->first != s->first + s->count)
+      return dvg_fail(DVG_ERROR_INTERNAL, "trained parameters do not lie side by side at %s", q->name);
+    l->spans[n_spans++] = (struct dvg_reduce_span){q->name, q->first - s->first, q->count};
+    s->count += q->count;
+  }
+  DVG_TRY(DVG_NEW(&s->moment1, s->count, "optimiser state"));
+  if (l->t->optimizer == DVG_ADAM) DVG_TRY(DVG_NEW(&s->moment2, s->count, "optimiser state"));
+  DVG_TRY(dvg_reduce_create(&l->reduce, s->count, dvg_graph_n_terms(l->t->graph), l->t->n_micro, l->spans,
+                            n_spans));
+  l->reduce.where = l->where;
+  return DVG_OK;
+}
+
+// ---- the log
+
+// Drops log lines of this phase beyond the step we continue from: they will be written again. So is a last line
+// that a kill cut short, or the next one would be appended to it.
+static enum dvg_status trim_log(const struct loop *l) {
+  char *text, *kept, phase[128];
+  size_t n_kept = 0;
+  if (!dvg_path_exists(l->log)) return DVG_OK;
+  DVG_TRY(dvg_path_read_text(l->log, INT64_C(1) << 30, &text));
+  enum dvg_status status = dvg_alloc((void **)&kept, (int64_t)strlen(text) + 1, 1, "log");
+  snprintf(phase, sizeof phase, "{\"phase\":\"%s\",\"step\":", l->t->name);
+  for (const char *line = text; status == DVG_OK && *line;) {
+    size_t n = strcspn(line, "\n");
+    if (line[n] == 0) break;
+    n++;
+    int ours = strncmp(line, phase, strlen(phase)) == 0;
+    if (!ours || strtoll(line + strlen(phase), NULL, 10) <= l->state.step) {
+      memcpy(kept + n_kept, line, n);
+      n_kept += n;
+    }
+    line += n;
+  }
+  if (status == DVG_OK) status = dvg_path_write_text(l->log, kept);
+  dvg_free(&text);
+  dvg_free(&kept);
+  return status;
+}
+
+static enum dvg_status append_line(const struct loop *l, const char *line) {
+  FILE *f = fopen(l->log, "a");
+  if (!f) return dvg_fail(DVG_ERROR_IO, "%s: cannot write: %s", l->log, strerror(errno));
+  int bad = fputs(line, f) < 0;
+  if (fclose(f) != 0 || bad) return dvg_fail(DVG_ERROR_IO, "%s: cannot write: %s", l->log, strerror(errno));
+  return DVG_OK;
+}
+
+// One JSON line into the file, one line for people: the terms' means since the last one.
+static enum dvg_status write_log(struct loop *l, double rate) {
+  const struct dvg_graph *g = l->t->graph;
+  char terms[2048] = "", people[2048] = "";
+  size_t n = 0, m = 0;
+  double total = 0, now = dvg_seconds();
+  for (int64_t i = 0; i < dvg_graph_n_terms(g); i++) {
+    double mean = l->sum[i] / (double)l->n_summed;
+    total += mean * dvg_graph_term_weight(g, i);
+    n += (size_t)snprintf(terms + n, sizeof terms - n, "%s\"%s\":%.6g", i ? "," : "", dvg_graph_term_name(g, i),
+                          mean);
+    m += (size_t)snprintf(people + m, sizeof people - m, "  %s %.4f", dvg_graph_term_name(g, i), mean);
+    l->sum[i] = 0;
+  }
+  l->n_summed = 0;
+  char line[4096];
+  snprintf(line, sizeof line,
+           "{\"phase\":\"%s\",\"step\":%lld,\"of\":%lld,\"loss\":%.6g,\"terms\":{%s},\"rate\":%.4g,\"seconds\":"
+           "%.1f}\n",
+           l->t->name, (long long)l->state.step, (long long)l->t->n_steps, total, terms, rate,
+           now - l->started);
+  double speed = (double)(l->state.step - l->started_step) / (now - l->started);
+  double eta = (double)(l->t->n_steps - l->state.step) / speed;
+  dvg_info("  %s %lld of %lld  loss %.4f%s  (%.2f steps/s, ETA %.0f s)", l->t->name, (long long)l->state.step,
+           (long long)l->t->n_steps, total, people, speed, eta);
+  return append_line(l, line);
+}
+
+// ---- one step
+
+// Collective. A training that diverges does so on all ranks at once: the first of those whose micro-batch went
+// wrong speaks for all. Its gradient is still there, so asking again gives the cause.
+static void say_bad_value(struct loop *l, enum dvg_status status) {
+  const struct dvg_world *w = l->t->world;
+  int64_t first = -dvg_world_max(w, status == DVG_ERROR_NUMERIC ? -w->rank : -w->size);
+  if (w->rank == first)
+    status = dvg_reduce_add(&l->reduce, l->t->params->gradient + l->state.first, dvg_graph_terms(l->t->graph));
+}
+
+static enum dvg_status compute_step(struct loop *l, double *terms) {
+  struct dvg_trainer *t = l->t;
+  float *gradient = t->params->gradient + l->state.first;
+  enum dvg_status status = DVG_OK;
+  dvg_reduce_clear(&l->reduce);
+  for (int64_t micro = t->world->rank; status == DVG_OK && micro < t->n_micro; micro += t->world->size) {
+    status = t->fill(t->job, l->state.step, micro);
+    if (status != DVG_OK) break;
+    memset(gradient, 0, (size_t)l->state.count * sizeof *gradient);
+    dvg_graph_forward(t->graph);
+    dvg_graph_backward(t->graph);
+    snprintf(l->where, sizeof l->where, "%s, step %lld, micro-batch %lld", t->name,
+             (long long)l->state.step + 1, (long long)micro);
+    dvg_log_quiet(1);
+    status = dvg_reduce_add(&l->reduce, gradient, dvg_graph_terms(t->graph));
+    dvg_log_quiet(0);
+  }
+  enum dvg_status agreed = dvg_world_agree(t->world, status);
+  if (agreed == DVG_ERROR_NUMERIC) say_bad_value(l, status);
+  DVG_TRY(agreed);
+  return dvg_reduce_finish(&l->reduce, t->world, gradient, terms);
+}
+
+static void update(struct loop *l, double rate) {
+  struct dvg_trainer *t = l->t;
+  struct dvg_train_state *s = &l->state;
+  float *value = t->params->value + s->first;
+  const float *gradient = t->params->gradient + s->first;
+  t->sgd.rate = t->adam.rate = rate;
+  if (t->optimizer == DVG_ADAM)
+    dvg_adam_step(&t->adam, value, s->moment1, s->moment2, gradient, s->count, s->step + 1);
+  else dvg_sgd_step(&t->sgd, value, s->moment1, gradient, s->count);
+  dvg_params_changed(t->params);
+}
+
+static enum dvg_status draw_sheet(const struct loop *l) {
+  char path[1200];
+  snprintf(path, sizeof path, "%s/sheets/%s-%06lld.png", l->t->settings->out, l->t->name,
+           (long long)l->state.step);
+  return l->t->sheet(l->t->job, l->state.step, path);
+}
+
+// What rank 0 writes after a step. All ranks agree on its outcome.
+static enum dvg_status report(struct loop *l, double rate, int last, int stopping) {
+  const struct dvg_train_settings *set = l->t->settings;
+  int64_t step = l->state.step;
+  int sheet = l->t->sheet && (last || (set->sheet_every > 0 && step % set->sheet_every == 0));
+  int checkpoint = last || stopping || step % set->checkpoint_every == 0;
+  int log = checkpoint || step % set->log_every == 0; // what continues from a checkpoint has no sums of before
+  if (!log && !sheet && !checkpoint) return DVG_OK;
+  enum dvg_status status = DVG_OK;
+  if (l->t->world->rank == 0) {
+    if (log) status = write_log(l, rate);
+    if (status == DVG_OK && sheet) status = draw_sheet(l);
+    if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state, l->checkpoint);
+  }
+  return dvg_world_agree(l->t->world, status);
+}
+
+static enum dvg_status step_once(struct loop *l) {
+  struct dvg_trainer *t = l->t;
+  const struct dvg_train_settings *set = t->settings;
+  double terms[MAX_TERMS], rate = t->rate(t->job, l->state.step);
+  DVG_TRY(compute_step(l, terms));
+  if (set->dump_step == l->state.step + 1 && set->dump[0]) {
+    enum dvg_status status = DVG_OK;
+    if (t->world->rank == 0) status = dvg_dump_step(t, &l->state, t->params->gradient + l->state.first, terms);
+    DVG_TRY(dvg_world_agree(t->world, status));
+  }
+  update(l, rate);
+  l->state.step++;
+  for (int64_t i = 0; i < dvg_graph_n_terms(t->graph); i++) l->sum[i] += terms[i];
+  l->n_summed++;
+  if (t->after_step) DVG_TRY(t->after_step(t->job, l->state.step, &l->state.finished));
+  int last = l->state.finished || l->state.step == t->n_steps;
+  int stopping = !last && (dvg_world_stop_requested(t->world) || l->state.step == set->stop_after);
+  DVG_TRY(report(l, rate, last, stopping));
+  if (!stopping) return DVG_OK;
+  dvg_info("stopped after step %lld of %lld; the same command continues", (long long)l->state.step,
+           (long long)t->n_steps);
+  return DVG_STOPPED;
+}
+
+static enum dvg_status start(struct loop *l) {
+  struct dvg_trainer *t = l->t;
+  int found = 0;
+  if (t->settings->dump_step && !t->settings->dump[0])
+    return t->world->rank == 0 ? dvg_fail(DVG_ERROR_USAGE, "--dump-step needs --dump") : DVG_ERROR_USAGE;
+  snprintf(l->checkpoint, sizeof l->checkpoint, "%s/%s.checkpoint.h5", t->settings->out, t->name);
+  snprintf(l->log, sizeof l->log, "%s/log.jsonl", t->settings->out);
+  DVG_TRY(dvg_world_agree(t->world, find_trained(l)));
+  DVG_TRY(dvg_checkpoint_load(t, &l->state, l->checkpoint, &found));
+  if (found)
+    dvg_info("%s: continuing after step %lld of %lld", t->name, (long long)l->state.step,
+             (long long)t->n_steps);
+  char sheets[1100];
+  snprintf(sheets, sizeof sheets, "%s/sheets", t->settings->out);
+  enum dvg_status status = t->world->rank == 0 ? trim_log(l) : DVG_OK;
+  if (status == DVG_OK && t->world->rank == 0 && t->sheet) status = dvg_path_make_folder(sheets);
+  DVG_TRY(dvg_world_agree(t->world, status));
+  l->started = dvg_seconds();
+  l->started_step = l->state.step;
+  return DVG_OK;
+}
+
+enum dvg_status dvg_trainer_run(struct dvg_trainer *t, int64_t *steps_done) {
+  struct loop l = {.t = t};
+  enum dvg_status status = start(&l);
+  while (status == DVG_OK && l.state.step < t->n_steps && !l.state.finished) status = step_once(&l);
+  if (status == DVG_OK && steps_done) *steps_done = l.state.step;
+  dvg_reduce_free(&l.reduce);
+  dvg_free(&l.spans);
+  dvg_free(&l.state.moment1);
+  dvg_free(&l.state.moment2);
+  return status;
+}

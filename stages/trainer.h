@@ -1,0 +1,87 @@
+// The training loop that all trainers share: exact data-parallel steps, logs, sheets, checkpoints, resume, dumps.
+//
+// A global batch is cut into n_micro fixed micro-batches. Micro-batch j of a step is filled and computed by rank j mod size; its gradient and loss terms
+// go into the exact reduction (mpi/reduce.h), so weights after a step are the same bits for every number of ranks. `fill` must be a pure
+// function of (step, micro): inputs, noise and permutations keyed by these, nothing kept between calls.
+//
+// In the folder `out`:
+//     <name>.checkpoint.h5   schema "checkpoint" v1: weight/<p>, moment1/<p>, moment2/<p> (Adam), attributes step, steps; the settings and inputs of the run.
+//                            A run that finds one with its own settings and inputs continues from it; one with others is refused.
+//     log.jsonl              a JSON line an interval and a checkpoint: {"phase","step","of","loss","terms":{name: mean since the last line},"rate","seconds"}
+//     sheets/<name>-NNNNNN.png  where the job draws some
+//
+// --dump-step K FILE (schema "step" v1, K counts from 1): all that is needed to recompute step K elsewhere, before its update:
+//     input/<micro>/<name>   each graph input of each micro-batch (f32 (N,C,H,W), or i64 (n))
+//     weight/<p>, gradient/<p>   trained parameters before the step, gradient of the total loss over the global batch
+//     attributes step, n_micro, term.<name> (mean over the global batch), weight.<name>; and what the job adds (frozen/...)
+#ifndef DVG_STAGES_TRAINER_H
+#define DVG_STAGES_TRAINER_H
+
+#include "common/nn/graph.h"
+#include "common/nn/optimizer.h"
+#include "stages/stage.h"
+
+enum dvg_optimizer { DVG_SGD, DVG_ADAM };
+
+// Settings that every trainer's struct begins with, and their options. Paths are in each trainer's own table.
+struct dvg_train_settings {
+  char *out, *dump;
+  int64_t seed, log_every, sheet_every, checkpoint_every, dump_step, stop_after;
+};
+#define DVG_TRAIN_OPTIONS(s, m)                                                                                                            \
+  DVG_OPTION_PATH(s, m.out, "out", NULL, "folder for weights, log, sheets and checkpoints"),                                               \
+      DVG_OPTION_INT(s, m.seed, "seed", "1", 0, 9e15, "seed of all random choices"),                                                       \
+      DVG_OPTION_LOCAL_INT(s, m.log_every, "log-every", "50", 1, 9e15, "steps between log lines"),                                         \
+      DVG_OPTION_LOCAL_INT(s, m.sheet_every, "sheet-every", "500", 0, 9e15, "steps between sheets of images; 0: only the last"),           \
+      DVG_OPTION_LOCAL_INT(s, m.checkpoint_every, "checkpoint-every", "500", 1, 9e15, "steps between checkpoints"),                        \
+      DVG_OPTION_LOCAL_INT(s, m.stop_after, "stop-after", "0", 0, 9e15, "checkpoint and stop (exit 75) after this step; 0: never"),        \
+      DVG_OPTION_LOCAL_INT(s, m.dump_step, "dump-step", "0", 0, 9e15, "step to write to --dump, counted from 1; 0: none"),                 \
+      DVG_OPTION_PATH(s, m.dump, "dump", "", "file for --dump-step")
+
+struct dvg_trainer {
+  const struct dvg_world *world;
+  const struct dvg_train_settings *settings;
+  const struct dvg_lineage *lineage;
+  const char *name;         // of this phase: "generator", "phase1"
+  struct dvg_graph *graph;  // planned for training with `params`
+  struct dvg_params *params; // those not frozen must lie side by side in the flat array
+  int64_t n_steps, n_micro;
+  enum dvg_optimizer optimizer;
+  struct dvg_sgd sgd; // rate is overwritten by `rate`
+  struct dvg_adam adam;
+
+  void *job;
+  double (*rate)(void *job, int64_t step); // learning rate of a step, steps count from 0
+  // Not collective: fills the graph's inputs for micro-batch `micro` of `step`.
+  enum dvg_status (*fill)(void *job, int64_t step, int64_t micro);
+  // Optional. Rank 0 alone, after `step` steps: draws a sheet to `path`. May use the graph.
+  enum dvg_status (*sheet)(void *job, int64_t step, const char *path);
+  // Optional. Collective, after `step` steps are done: may set *finished to end the training early, with the same value on all ranks.
+  enum dvg_status (*after_step)(void *job, int64_t step, int *finished);
+  // Optional. Rank 0 alone: adds to a dump.
+  enum dvg_status (*dump)(void *job, struct dvg_artifact *a);
+};
+
+// Collective. Continues from the checkpoint if there is one, else starts from the present weights; returns when n_steps are done
+// (DVG_STOPPED: a signal came, or --stop-after; the checkpoint holds all). `*steps_done` (or NULL) is the number of steps the weights have seen.
+DVG_CHECKED enum dvg_status dvg_trainer_run(struct dvg_trainer *t, int64_t *steps_done);
+
+// Collective. Makes the weights of rank 0 those of all ranks.
+void dvg_params_share(struct dvg_params *p, const struct dvg_world *w);
+
+// Parts of the loop in files of their own (checkpoint.c, dump.c).
+struct dvg_train_state {
+  int64_t step, first, count; // trained values: [first, first + count) of the flat array
+  int finished;
+  float *moment1, *moment2; // (count): momentum, or Adam's two; moment2 NULL for SGD
+};
+DVG_CHECKED enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s, const char *path);
+// Collective. *found = 0 when there is none. Reads on rank 0, hands to all.
+DVG_CHECKED enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_train_state *s, const char *path, int *found);
+// Rank 0 alone. Writes all named tensors of the flat array `values`, of which [first, first+count) is given, as <group>/<name>.
+DVG_CHECKED enum dvg_status dvg_write_tensors(struct dvg_artifact *a, const char *group, const struct dvg_params *p, const float *values,
+                                              int64_t first, int64_t count);
+DVG_CHECKED enum dvg_status dvg_dump_step(const struct dvg_trainer *t, const struct dvg_train_state *s, const float *gradient,
+                                          const double *terms);
+
+#endif

@@ -1,0 +1,152 @@
+#include "stages/weights.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+
+enum { VERSION = 1 };
+
+void dvg_weights_domain(char *out, size_t n_bytes, const char *name) {
+  snprintf(out, n_bytes, "%s", name);
+  for (char *c = out; *c; c++) *c = (char)tolower((unsigned char)*c);
+}
+
+static enum dvg_status read_text(const struct dvg_artifact *a, const char *name, char *out, size_t n_bytes) {
+  char *text;
+  DVG_TRY(dvg_artifact_get_text(a, name, &text));
+  int n = snprintf(out, n_bytes, "%s", text);
+  dvg_free(&text);
+  if (n < 0 || (size_t)n >= n_bytes)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: attribute %s is too long", dvg_artifact_path(a), name);
+  return DVG_OK;
+}
+
+static enum dvg_status describe(struct dvg_weights *f, const struct dvg_artifact *a, const char *net) {
+  DVG_TRY(read_text(a, "net", f->net, sizeof f->net));
+  if (strcmp(f->net, net) != 0)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: holds the network '%s', but '%s' is needed", f->path, f->net, net);
+  DVG_TRY(dvg_artifact_get_real(a, "width", &f->model.width));
+  DVG_TRY(dvg_artifact_get_int(a, "size", &f->model.size));
+  DVG_TRY(dvg_artifact_get_int(a, "classes", &f->classes));
+  if (dvg_artifact_has_attribute(a, "domains")) DVG_TRY(read_text(a, "domains", f->domains, sizeof f->domains));
+  int plausible = f->model.width > 0 && f->model.width <= 16 && f->model.size >= 32 && f->model.size <= 1024 &&
+                  f->model.size % 32 == 0;
+  if (!plausible || f->classes < 0)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: width %g, size %lld or classes %lld make no network", f->path,
+                    f->model.width, (long long)f->model.size, (long long)f->classes);
+  snprintf(f->digest, sizeof f->digest, "%s", dvg_artifact_digest(a));
+  return DVG_OK;
+}
+
+enum dvg_status dvg_weights_describe(struct dvg_weights *f, const struct dvg_world *w, const char *path,
+                                     const char *net) {
+  struct dvg_weights read = {.classes = 0};
+  snprintf(read.path, sizeof read.path, "%s", path);
+  enum dvg_status status = DVG_OK;
+  if (w->rank == 0) {
+    struct dvg_artifact *a = NULL;
+    status = dvg_artifact_open(&a, path, "weights", VERSION);
+    if (status == DVG_OK) status = describe(&read, a, net);
+    dvg_artifact_close(&a);
+  }
+  DVG_TRY(dvg_world_agree(w, status));
+  dvg_world_broadcast(w, &read, sizeof read, 0);
+  *f = read;
+  return DVG_OK;
+}
+
+static enum dvg_status load_parameter(const struct dvg_artifact *a, const char *name, const struct dvg_param *q,
+                                      float *value) {
+  enum dvg_type type;
+  int n_dims;
+  int64_t dims[DVG_MAX_DIMS];
+  DVG_TRY(dvg_artifact_shape(a, name, &type, &n_dims, dims));
+  if (n_dims != q->n_dims || memcmp(dims, q->dims, (size_t)n_dims * sizeof *dims) != 0) {
+    char have[128] = "", want[128] = "";
+    size_t n = 0, m = 0;
+    for (int d = 0; d < n_dims; d++)
+      n += (size_t)snprintf(have + n, sizeof have - n, d ? "x%lld" : "%lld", (long long)dims[d]);
+    for (int d = 0; d < q->n_dims; d++)
+      m += (size_t)snprintf(want + m, sizeof want - m, d ? "x%lld" : "%lld", (long long)q->dims[d]);
+    return dvg_fail(DVG_ERROR_INPUT, "%s: %s has shape %s, but %s is needed", dvg_artifact_path(a), name, have,
+                    want);
+  }
+  DVG_TRY(dvg_artifact_read(a, name, DVG_F32, 0, dims[0], value));
+  for (int64_t i = 0; i < q->count; i++)
+    if (!isfinite(value[i]))
+      return dvg_fail(DVG_ERROR_INPUT, "%s: %s is not finite at %lld", dvg_artifact_path(a), name,
+                      (long long)i);
+  return DVG_OK;
+}
+
+// Marks in `found` the parameters that were read. Names everything that is missing or wrong before it fails.
+static enum dvg_status load_all(struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
+                                int need_all, unsigned char *found) {
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(dvg_artifact_open(&a, f->path, "weights", VERSION));
+  enum dvg_status worst = DVG_OK;
+  size_t skip = strlen(prefix);
+  for (int64_t i = 0; i < p->n_params; i++) {
+    const struct dvg_param *q = &p->list[i];
+    if (strncmp(q->name, prefix, skip) != 0) continue;
+    enum dvg_status status = DVG_OK;
+    if (dvg_artifact_has(a, q->name + skip)) {
+      status = load_parameter(a, q->name + skip, q, p->value + q->first);
+      found[i] = status == DVG_OK;
+    } else if (need_all)
+      status = dvg_fail(DVG_ERROR_INPUT, "%s: parameter %s is missing", f->path, q->name + skip);
+    if (status != DVG_OK) worst = status;
+  }
+  dvg_artifact_close(&a);
+  return worst;
+}
+
+enum dvg_status dvg_weights_load(struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
+                                 const struct dvg_world *w, int need_all) {
+  unsigned char *found = NULL;
+  enum dvg_status status = DVG_NEW(&found, p->n_params, "parameter marks");
+  if (status == DVG_OK && w->rank == 0) status = load_all(p, prefix, f, need_all, found);
+  status = dvg_world_agree(w, status);
+  if (status == DVG_OK) {
+    dvg_world_broadcast(w, found, (size_t)p->n_params, 0);
+    for (int64_t i = 0; i < p->n_params; i++)
+      if (found[i])
+        dvg_world_broadcast(w, p->value + p->list[i].first, (size_t)p->list[i].count * sizeof *p->value, 0);
+    dvg_params_changed(p);
+  }
+  dvg_free(&found);
+  return status;
+}
+
+static enum dvg_status write_all(struct dvg_artifact *a, const struct dvg_params *p, const char *prefix,
+                                 const struct dvg_weights *f) {
+  DVG_TRY(dvg_artifact_set_text(a, "net", f->net));
+  DVG_TRY(dvg_artifact_set_real(a, "width", f->model.width));
+  DVG_TRY(dvg_artifact_set_int(a, "size", f->model.size));
+  DVG_TRY(dvg_artifact_set_int(a, "classes", f->classes));
+  if (f->domains[0]) DVG_TRY(dvg_artifact_set_text(a, "domains", f->domains));
+  size_t skip = strlen(prefix);
+  for (int64_t i = 0; i < p->n_params; i++) {
+    const struct dvg_param *q = &p->list[i];
+    if (strncmp(q->name, prefix, skip) == 0)
+      DVG_TRY(dvg_artifact_write(a, q->name + skip, DVG_F32, q->n_dims, q->dims, p->value + q->first));
+  }
+  return DVG_OK;
+}
+
+enum dvg_status dvg_weights_save(const char *path, const struct dvg_params *p, const char *prefix,
+                                 const struct dvg_weights *f, const struct dvg_lineage *l,
+                                 char digest[DVG_DIGEST_TEXT]) {
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(dvg_lineage_create(&a, path, "weights", VERSION, l));
+  enum dvg_status status = write_all(a, p, prefix, f);
+  if (status != DVG_OK) {
+    dvg_artifact_discard(&a);
+    return status;
+  }
+  return dvg_artifact_commit(&a, digest);
+}

@@ -1,0 +1,33 @@
+// Weight files: schema "weights", version 1. Attributes net, width, size, classes (0: none); one f32 dataset a parameter under the authors' name.
+//     net = lightcnn29v2 | identity_sampler | generator
+// A generator file holds encoder.<domain>.*, decoder.* (heads <domain>_output) and the text attribute `domains` ("sketch,vis", lower case).
+#ifndef DVG_STAGES_WEIGHTS_H
+#define DVG_STAGES_WEIGHTS_H
+
+#include "common/models/models.h"
+#include "mpi/world.h"
+#include "stages/stage.h"
+
+struct dvg_weights {
+  char path[1024], net[32], domains[256], digest[DVG_DIGEST_TEXT];
+  struct dvg_model model;
+  int64_t classes;
+};
+
+// A domain's name as parameters of a generator carry it: `name` in lower case, cut to n_bytes. A list "A,B" works alike.
+void dvg_weights_domain(char *out, size_t n_bytes, const char *name);
+
+// Collective. Reads the description of a weight file on rank 0 and hands it to all; DVG_ERROR_INPUT naming the file when it is another network.
+DVG_CHECKED enum dvg_status dvg_weights_describe(struct dvg_weights *f, const struct dvg_world *w, const char *path, const char *net);
+
+// Collective. Fills all parameters of `p` whose name starts with `prefix` and whose remaining name is in the file; p must be allocated (dvg_graph_plan).
+// With `need_all`, parameters that the file does not have are errors, all named; else they are left as they are. Wrong shapes always are errors.
+DVG_CHECKED enum dvg_status dvg_weights_load(struct dvg_params *p, const char *prefix, const struct dvg_weights *f, const struct dvg_world *w,
+                                             int need_all);
+
+// Not collective (rank 0). Writes the parameters of `p` whose names start with `prefix`, without it. f gives net, model, classes, domains.
+// `digest` may be NULL.
+DVG_CHECKED enum dvg_status dvg_weights_save(const char *path, const struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
+                                             const struct dvg_lineage *l, char digest[DVG_DIGEST_TEXT]);
+
+#endif
