@@ -1,0 +1,188 @@
+#!/usr/bin/python3
+"""A training step of the dual generator against PyTorch: losses, their weights, all gradients, inputs, the update.
+
+test_generator_step.py BUILD_DIR; limit: 180 seconds. Runs dvg-train-generator on random weights and a few people of the
+toy world with --dump-step, and recomputes the step from what is in the dump by the formulas of the method.
+"""
+
+import sys
+
+import h5py
+import numpy as np
+import torch
+from torch import nn
+
+sys.dont_write_bytecode = True
+import common
+import networks
+
+SEED = 3
+SIZE = 64
+NET_WIDTHS = {"recognizer": 0.2, "sampler": 0.3}
+# What is trained how: options, and the same for the formulas. The second one lets the recogniser speak louder, whose
+# part of the gradient is small beside the pixels' in the first.
+PUBLIC = dict(orthogonal=50, pixel=100, pixel_swapped=0.1, pixel_sampled=0.1, identity=0.1, identity_pair=0.05)
+CASES = {
+    "public": dict(domain="NIR", batch=4, micro=2, width=0.25, weights=PUBLIC, options=[]),
+    "identity": dict(
+        domain="SKETCH",
+        batch=3,
+        micro=1,
+        width=0.125,
+        weights=dict(orthogonal=2, pixel=0.01, pixel_swapped=3, pixel_sampled=0.5, identity=300, identity_pair=0.7),
+        options=["--orthogonal=2", "--pixel=0.01", "--pixel-swapped=3", "--pixel-sampled=0.5", "--identity=300"]
+        + ["--identity-pair=0.7"],
+    ),
+}
+RATE, STEP = 2e-4, 2
+
+
+def mean_dot(a, b):
+    return (a * b).sum(1).mean()
+
+
+class Step:
+    """The loss of SPEC 2 with everything that it is made of."""
+
+    def __init__(self, file, case):
+        self.case = case
+        self.domains = (case["domain"].lower(), "vis")
+        self.recognizer = networks.LightCnn(NET_WIDTHS["recognizer"], SIZE).requires_grad_(False)
+        self.sampler = networks.Sampler(NET_WIDTHS["sampler"]).requires_grad_(False)
+        encoders = {d: networks.Encoder(case["width"], SIZE) for d in self.domains}
+        decoder = networks.Decoder(case["width"], SIZE, self.domains)
+        self.net = nn.ModuleDict({"encoder": nn.ModuleDict(encoders), "decoder": decoder})
+        self.image = {d: common.tensor(common.stacked(file, f"image.{d}")) for d in self.domains}
+        self.f = common.tensor(common.stacked(file, "identity")).flatten(1)
+        self.swapped = common.tensor(common.stacked(file, "identity_swapped")).flatten(1)
+        self.noise = common.tensor(common.stacked(file, "noise")).flatten(1)
+
+    def features(self, image):
+        return networks.unit(self.recognizer(networks.gray(image)))
+
+    def terms(self):
+        a, b = self.domains
+        sampled = self.sampler(self.noise)
+        terms, real, new = {}, {}, {}
+        for d in self.domains:
+            z = self.net["encoder"][d](self.image[d])
+            style = self.net["encoder"][d].style(z)
+
+            def paint(identity):
+                return self.net["decoder"].paint(self.net["decoder"](identity, z, style), d)
+
+            def distance(image):
+                return networks.absolute(image - self.image[d]).mean()
+
+            images = paint(self.f), paint(self.swapped), paint(sampled)
+            terms[f"orthogonal.{d}"] = networks.absolute((z * self.f).sum(1)).mean()
+            for name, image in zip(("pixel", "pixel_swapped", "pixel_sampled"), images):
+                terms[f"{name}.{d}"] = distance(image)
+            real[d], new[d] = self.features(images[0]), self.features(images[2])
+            terms[f"identity.{d}"] = mean_dot(real[d], self.f)
+            terms[f"identity_sampled.{d}"] = mean_dot(new[d], sampled)
+        terms["identity.pair"] = mean_dot(real[a], real[b])
+        terms["identity_sampled.pair"] = mean_dot(new[a], new[b])
+        return terms
+
+    def weights(self):
+        w = self.case["weights"]
+        weights = {"identity.pair": -w["identity"] * w["identity_pair"]}
+        weights["identity_sampled.pair"] = weights["identity.pair"]
+        for d in self.domains:
+            weights[f"orthogonal.{d}"] = w["orthogonal"]
+            weights[f"pixel.{d}"] = w["pixel"]
+            weights[f"pixel_swapped.{d}"] = w["pixel"] * w["pixel_swapped"]
+            weights[f"pixel_sampled.{d}"] = w["pixel"] * w["pixel_sampled"]
+            weights[f"identity.{d}"] = weights[f"identity_sampled.{d}"] = -w["identity"]
+        return weights
+
+
+def check_inputs(tests, what, step, case):
+    """f is F of the visible image; the swapped identities are the batch's others; the noise is that of the seed."""
+    error, where = common.largest_error(step.f, step.features(step.image["vis"]))
+    tests.check(error <= 1e-4, f"{what}: identity is not F of the visible image: off by {error:.3g} {where}")
+    same = (step.swapped[:, None] == step.f[None]).all(2).numpy()  # who got whose
+    tests.check((same.sum(1) > 0).all() and (same.sum(0) > 0).all(), f"{what}: swapped identities are not the batch's")
+    distinct = len({row.tobytes() for row in step.f.numpy()}) == len(step.f)
+    tests.check(not distinct or not same.diagonal().any(), f"{what}: an image kept its own identity")
+    first = (STEP - 1) * case["batch"]
+    noise = [common.normals(SEED, common.STREAM_NOISE, first + i, networks.CODE) for i in range(case["batch"])]
+    error, where = common.largest_error(step.noise, np.stack(noise))
+    tests.check(error <= 1e-6, f"{what}: noise is off by {error:.3g} {where}")
+    for d, image in step.image.items():
+        tests.check(0 <= image.min() and image.max() <= 1 and image.std() > 0.01, f"{what}: images of {d}")
+
+
+def check_updates(tests, what, dumps):
+    """The first two steps of Adam (Kingma, Ba, ICLR 2015, algorithm 1) with 0.5, 0.999."""
+    for name in common.group(dumps[0], "gradient"):
+        first = second = 0.0
+        for t in (1, 2):
+            old, new = (dumps[k][f"weight/{name}"][()].astype(np.float64) for k in (t - 1, t))
+            gradient = dumps[t - 1][f"gradient/{name}"][()].astype(np.float64)
+            first = 0.5 * first + 0.5 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            want = first / (1 - 0.5**t) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+            error = np.abs((old - new) / RATE - want).max()
+            said = f"{what}: step {t} moved {name} otherwise than Adam says, by {error:.3g} of the rate"
+            if not tests.check(error < 2e-3, said):
+                return
+
+
+def compare(tests, what, dumps, case):
+    file = dumps[STEP - 1]
+    step = Step(file, case)
+    without_effect = networks.biases_without_effect(step.net)
+    nets = (("weight", step.net), ("frozen/recognizer", step.recognizer), ("frozen/sampler", step.sampler))
+    for where, net in nets:
+        if not common.load_weights(tests, f"{what}: {where}", net, common.group(file, where)):
+            return
+    tests.check(int(file.attrs["step"]) == STEP and int(file.attrs["batch"]) == case["batch"], f"{what}: step or batch")
+    check_inputs(tests, what, step, case)
+    check_updates(tests, what, dumps)
+    parameters, weights = dict(step.net.named_parameters()), step.weights()
+    with torch.no_grad():
+        common.compare_terms(tests, what, file, step.terms(), weights)
+
+    def compute():
+        terms = step.terms()
+        return common.gradients_of(sum(weights[name] * terms[name] for name in terms), parameters)
+
+    common.compare_gradients(tests, what, common.group(file, "gradient"), compute, without_effect)
+
+
+def main():
+    build, tests = common.build_folder(), common.Tests()
+    programs, tools = f"{build}/bin", f"{build}/tests/reference"
+    with common.temporary_folder() as folder:
+        images, recognizer, sampler = (f"{folder}/{name}.h5" for name in ("images", "recognizer", "sampler"))
+        make = [f"{tools}/make_weights", "--size", str(SIZE), "--seed", "7"]
+        render = [f"{programs}/dvg-prepare", "render", "--people", "5", "--images", "3", "--size", "72"]
+        for command in (
+            [*render, "--domains", "VIS,NIR,SKETCH", "--out", images],
+            [*make, "--width", str(NET_WIDTHS["recognizer"]), "--out", recognizer],
+            [*make, "--net", "identity_sampler", "--width", str(NET_WIDTHS["sampler"]), "--out", sampler],
+        ):
+            if not tests.check(common.run(command), f"{command[0]} fails"):
+                tests.finish()
+        with h5py.File(images) as file:
+            pixels = file["image"][()]
+        common.spread_embeddings(recognizer, networks.LightCnn(NET_WIDTHS["recognizer"], SIZE), pixels)
+        train = [f"{programs}/dvg-train-generator", "--images", images, "--recognizer", recognizer, "--sampler", sampler]
+        train += ["--size", str(SIZE), "--seed", str(SEED), "--rate", str(RATE), "--steps", "3"]
+        for what, case in CASES.items():
+            options = ["--domain", case["domain"], "--batch", str(case["batch"]), "--micro-batch", str(case["micro"])]
+            options += ["--width", str(case["width"]), *case["options"]]
+            dumps = []
+            for k in (1, 2, 3):
+                dumps.append(f"{folder}/{what}-{k}.h5")
+                dump = ["--dump-step", str(k), "--dump", dumps[-1], "--out", f"{folder}/{what}-{k}"]
+                if not tests.check(common.run([*train, *options, *dump]), f"{what}: dvg-train-generator fails"):
+                    tests.finish()
+            tests.note(f"{what}: trained and dumped")
+            compare(tests, what, [h5py.File(path) for path in dumps], case)
+    tests.finish()
+
+
+main()

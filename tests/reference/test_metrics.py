@@ -1,0 +1,223 @@
+#!/usr/bin/python3
+"""dvg-evaluate against numpy: every metric from the stored scores, by other algorithms; the scores themselves, and the quality
+of a pair set, from PyTorch's embeddings. test_metrics.py BUILD_DIR; limit: 180 seconds."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import h5py
+import numpy as np
+import torch
+
+import common
+import networks
+
+SCORE_TOLERANCE = 1e-5  # of a cosine: embeddings in float32 against doubles
+SIZE, WIDTH = 64, 0.125
+
+
+# ---- the metrics, from all scores and labels
+
+
+def split(score, same):
+    return score[same], score[~same]
+
+
+def auc(genuine, impostor):
+    below = (impostor[None, :] < genuine[:, None]).sum()
+    equal = (impostor[None, :] == genuine[:, None]).sum()
+    return (below + equal / 2) / (len(genuine) * len(impostor))
+
+
+def points(genuine, impostor):
+    """(FAR, TAR) of all thresholds, from above the highest score down to the lowest."""
+    thresholds = np.concatenate([[np.inf], np.unique(np.concatenate([genuine, impostor]))[::-1]])
+    far = np.array([(impostor >= t).mean() for t in thresholds])
+    tar = np.array([(genuine >= t).mean() for t in thresholds])
+    return far, tar, thresholds
+
+
+def eer(far, tar):
+    """FAR on the line through the points, where it equals 1 - TAR."""
+    gap = far + tar - 1
+    k = int(np.argmax(gap >= 0))
+    part = gap[k - 1] / (gap[k - 1] - gap[k])
+    return far[k - 1] + part * (far[k] - far[k - 1])
+
+
+def tar_at(far, tar, limit):
+    """The last threshold with FAR <= limit: FAR grows along the list."""
+    return tar[np.flatnonzero(far <= limit)[-1]]
+
+
+def places(score, same):
+    """Place of the first image of one's own; among equal scores other people's come first. 0: there is none."""
+    found = []
+    for row, own in zip(score, same):
+        order = sorted(range(len(row)), key=lambda j: (-row[j], own[j]))
+        found.append(next((i + 1 for i, j in enumerate(order) if own[j]), 0))
+    return np.array(found)
+
+
+def compare(tests, what, folder):
+    with h5py.File(f"{folder}/evaluation.h5") as file:
+        score = file["score"][()]
+        same = file["probe_person"][()][:, None] == file["gallery_person"][()][None, :]
+        attributes = dict(file.attrs)
+        stored_places = file["place"][()]
+        roc = {name: file[f"roc_{name}"][()] for name in ("far", "tar", "threshold")}
+        histogram = file["histogram_genuine"][()], file["histogram_impostor"][()]
+    with open(f"{folder}/metrics.json") as file:
+        said = json.load(file)
+    genuine, impostor = split(score, same)
+    far, tar, thresholds = points(genuine, impostor)
+    worst = 0.0
+
+    def near(name, got, want):
+        nonlocal worst
+        worst = max(worst, abs(got - want))
+        tests.check(abs(got - want) <= 1e-12, f"{what}: {name} is {got}, numpy has {want}")
+
+    tests.check((len(genuine), len(impostor)) == (attributes["genuine"], attributes["impostor"]), f"{what}: number of scores")
+    for name, want in (("auc", auc(genuine, impostor)), ("eer", eer(far, tar))):
+        near(name, attributes[name], want)
+        near(f"{name} in JSON", said[name], want)
+    place = places(score, same)
+    tests.check((place == stored_places).all(), f"{what}: places")
+    tests.check((place == 0).sum() == attributes["probes_without_gallery"], f"{what}: strangers")
+    for k in (1, 5, 10):
+        if k <= score.shape[1]:
+            near(f"rank-{k}", attributes[f"rank_{k}"], (place[place > 0] <= k).mean())
+            near(f"rank-{k} in JSON", said[f"rank_{k}"], (place[place > 0] <= k).mean())
+    for text, value in said["tar_at_far"].items():
+        enough = len(impostor) * float(text) >= 1 - 1e-9
+        tests.check((value is not None) == enough, f"{what}: TAR at {text} is {value} with {len(impostor)} impostors")
+        tests.check((f"tar_at_far_{text}" in attributes) == enough, f"{what}: attribute of TAR at {text}")
+        if enough:
+            near(f"TAR at {text}", value, tar_at(far, tar, float(text)))
+            threshold = said["threshold_at_far"][text]
+            if threshold is not None:
+                near(f"TAR at the threshold of {text}", (genuine >= np.float32(threshold)).mean(), value)
+                tests.check((impostor >= np.float32(threshold)).mean() <= float(text), f"{what}: FAR at the threshold of {text}")
+    want = [tar_at(far, tar, limit + 1e-12) for limit in roc["far"]]
+    tests.check(abs(roc["tar"] - want).max() <= 1e-12, f"{what}: the ROC")
+    tests.check((roc["far"][0], roc["far"][-1], roc["tar"][-1]) == (0, 1, 1), f"{what}: the ends of the ROC")
+    for name, counts, values in (("genuine", histogram[0], genuine), ("impostor", histogram[1], impostor)):
+        edges = np.linspace(-1, 1, len(counts) + 1)
+        want = np.histogram(np.clip(values.astype(np.float64), -1, 1), edges)[0]
+        tests.check(counts.sum() == len(values), f"{what}: the {name} histogram has all scores")
+        tests.check(abs(np.cumsum(counts) - np.cumsum(want)).max() <= 2, f"{what}: the {name} histogram")  # bounds in floats
+    tests.note(f"{what}: {len(genuine)} genuine, {len(impostor)} impostor scores; largest difference {worst:.1e}")
+    return score
+
+
+# ---- the scores themselves
+
+
+def embeddings(net, pixels):
+    """Unit vectors of (N,H,W,C) bytes: gray, the middle, in [0,1]."""
+    x = torch.from_numpy(pixels.astype(np.float64) / 255)
+    top, left = (x.shape[1] - SIZE) // 2, (x.shape[2] - SIZE) // 2
+    x = x[:, top : top + SIZE, left : left + SIZE, :].permute(0, 3, 1, 2)
+    if x.shape[1] == 3:
+        x = networks.gray(x).reshape(len(x), 1, SIZE, SIZE)
+    with torch.no_grad():
+        return networks.unit(net(x)).numpy()
+
+
+def compare_scores(tests, what, net, folder, gallery, probes, score):
+    with h5py.File(f"{folder}/evaluation.h5") as file:
+        rows = file["gallery_row"][()], file["probe_row"][()]
+    found = []
+    for path, row in zip((gallery, probes), rows):
+        with h5py.File(path) as file:
+            found.append(embeddings(net, file["image"][()][row]))
+    want = found[1] @ found[0].T
+    error = abs(score - want).max()
+    tests.check(error <= SCORE_TOLERANCE, f"{what}: a score is off by {error:.2e}")
+    tests.note(f"{what}: scores against PyTorch's: largest difference {error:.1e}")
+
+
+def compare_pairs(tests, net, folder, pairs):
+    with open(f"{folder}/metrics.json") as file:
+        said = json.load(file)["pairs"]
+    with h5py.File(f"{pairs}/index.h5") as file:
+        identity = file["identity"][()]
+        image = {name: embeddings(net, file[f"image_{name}"][()]) for name in ("NIR", "VIS")}
+    wanted = {"ms": (image["NIR"] * image["VIS"]).sum(1).mean()}
+    for name, vectors in (("mis", image["NIR"]), ("mis_intended", identity)):
+        cosines = vectors.astype(np.float64) @ vectors.astype(np.float64).T
+        wanted[name] = cosines[~np.eye(len(vectors), dtype=bool)].mean()
+    tests.check(said["identities"] == len(np.unique(identity, axis=0)), "pairs: number of identities")
+    for name, want in wanted.items():
+        tests.check(abs(said[name] - want) <= SCORE_TOLERANCE, f"pairs: {name} is {said[name]}, want {want}")
+    for name, vectors in image.items():
+        want = (vectors * identity).sum(1).mean()
+        tests.check(abs(said["to_identity"][name] - want) <= SCORE_TOLERANCE, f"pairs: {name} to identity")
+    tests.note(f"pairs: MS {said['ms']:.6f}, MIS {said['mis']:.6f}, intended {said['mis_intended']:.6f}")
+
+
+# ---- images without embedding
+
+
+def without_embedding(tests, programs, folder, value):
+    """A network whose last layer gives 0, or overflows: an error that names an image, exit code 6, no result."""
+    shutil.copy(f"{folder}/f.h5", f"{folder}/bad.h5")
+    with h5py.File(f"{folder}/bad.h5", "r+") as file:
+        for name in ("fc.weight", "fc.bias"):
+            file[name][...] = value
+    for arguments in (["--images", f"{folder}/toy.h5"], ["--pairs", f"{folder}/pairs"]):
+        command = [f"{programs}/dvg-evaluate", "--weights", f"{folder}/bad.h5", "--out", f"{folder}/bad", *arguments]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        what = f"{arguments[0]}, vectors of {value}"
+        tests.check(done.returncode == 6, f"{what}: exit code {done.returncode}")
+        tests.check("has no embedding" in done.stderr, f"{what}: says {done.stderr!r}")
+        tests.check(not os.path.exists(f"{folder}/bad/evaluation.h5"), f"{what}: there is a result")
+
+
+def main():
+    tests = common.Tests()
+    build = common.build_folder()
+    programs, tools = f"{build}/bin", f"{build}/tests/reference"
+    with common.temporary_folder() as folder:
+        toy, other, weights = f"{folder}/toy.h5", f"{folder}/other.h5", f"{folder}/f.h5"
+        render = [f"{programs}/dvg-prepare", "render", "--size", "72"]
+        size = ["--width", str(WIDTH), "--size", str(SIZE)]
+        made = [
+            [*render, "--people", "20", "--images", "5", "--out", toy],
+            [*render, "--people", "9", "--first-person", "15", "--images", "3", "--out", other],
+            [f"{tools}/make_weights", *size, "--out", weights],
+            [f"{tools}/make_weights", "--net", "identity_sampler", *size, "--out", f"{folder}/s.h5"],
+            [f"{tools}/make_weights", "--net", "generator", *size, "--out", f"{folder}/g.h5"],
+            [f"{programs}/dvg-generate", "--generator", f"{folder}/g.h5", "--sampler", f"{folder}/s.h5", "--bank", toy]
+            + ["--domain", "NIR", "--count", "30", "--per-shard", "16", "--out", f"{folder}/pairs"],
+        ]
+        if not all(tests.check(common.run(command), f"{command[0]} fails") for command in made):
+            tests.finish()
+        net = networks.LightCnn(WIDTH, SIZE)
+        with h5py.File(weights) as file:
+            if not common.load_weights(tests, "weights", net, common.group(file, "/")):
+                tests.finish()
+        evaluate = [f"{programs}/dvg-evaluate", "--weights", weights]
+        for what, gallery, probes, options in (
+            ("all against all", toy, toy, []),
+            ("one gallery image a person", toy, toy, ["--gallery-per-person", "1", "--far", "0.5,0.1,0.03,0.01"]),
+            ("one domain", toy, toy, ["--gallery-per-person", "2", "--gallery-choice", "random", "--probe-domain", "VIS"]),
+            ("strangers among the probes", toy, other, ["--gallery-per-person", "1"]),
+            ("another gallery", other, toy, []),
+        ):
+            out = f"{folder}/{what.replace(' ', '-')}"
+            command = [*evaluate, "--gallery-images", gallery, "--probe-images", probes, *options, "--out", out]
+            if tests.check(common.run(command), f"{what}: fails"):
+                score = compare(tests, what, out)
+                compare_scores(tests, what, net, out, gallery, probes, score)
+        if tests.check(common.run([*evaluate, "--pairs", f"{folder}/pairs", "--out", f"{folder}/q"]), "--pairs fails"):
+            compare_pairs(tests, net, f"{folder}/q", f"{folder}/pairs")
+        for value in (0.0, 3e38):
+            without_embedding(tests, programs, folder, value)
+    tests.finish()
+
+
+main()

@@ -1,0 +1,117 @@
+#!/bin/bash
+# dvg-evaluate: the same results for every number of ranks, the protocol's choices, and what it refuses.
+# limit: 240 seconds
+. "$(dirname "$0")/lib.sh"
+cd "$scratch" || exit 1
+
+# People 0 to 5 in both domains; people 4 to 7 as a set of their own, so that some are strangers to the first.
+run 1 dvg-prepare render --people 6 --images 3 --size 72 --out toy.h5 >/dev/null || exit 1
+run 1 dvg-prepare render --people 4 --first-person 4 --images 2 --size 72 --out other.h5 >/dev/null || exit 1
+run 1 dvg-prepare render --people 3 --first-person 100 --images 1 --size 72 --out strangers.h5 >/dev/null || exit 1
+run 1 dvg-prepare render --people 1 --images 2 --size 72 --out alone.h5 >/dev/null || exit 1
+run 1 make_weights --width 0.125 --size 64 --out f.h5 >/dev/null || exit 1
+run 1 make_weights --net identity_sampler --width 0.125 --size 64 --out s.h5 >/dev/null || exit 1
+run 1 make_weights --net generator --width 0.125 --size 64 --out g.h5 >/dev/null || exit 1
+evaluate() { run "$1" dvg-evaluate --weights f.h5 "${@:2}"; }
+metric() { sed -n "s/.*\"$2\":\([^,}]*\).*/\1/p" "$1/metrics.json"; }
+
+# ---- the same for every number of ranks
+check "evaluates without mpirun" evaluate 0 --images toy.h5 --out r0 --name "toy \"world\""
+for table in '^gallery +VIS: 18 images of 6 people' '^probes +NIR: 18 images of 6 people' '^scores +54 genuine, 270 impostor' \
+  '^rank-1 +[0-9.]+ %' '^rank-10 +[0-9.]+ %' '^TAR at FAR .*conservative' '^  0.1 +[0-9.]+ %' '^  1e-05 +n/a: needs more impostors' \
+  '^EER +[0-9.]+ %' '^AUC +[0-9.]+'; do
+  says "prints a table" "$table"
+done
+for n in 1 2 3 4; do
+  check "evaluates on $n ranks" evaluate $n --images toy.h5 --out "r$n" --name "toy \"world\""
+  for f in metrics.json evaluation.h5 roc.tsv roc.png scores.png; do check "$f on $n ranks" cmp r0/$f "r$n/$f"; done
+done
+is "one line of JSON" "$(wc -l <r0/metrics.json)" 1
+is "the name in JSON" "$(sed -n 's/^{"name":"toy \\"world\\"",.*/yes/p' r0/metrics.json)" yes
+is "TAR that can't be measured" "$(metric r0 1e-05)" null
+is "ROC ends with all accepted" "$(tail -n 1 r0/roc.tsv | cut -f 1,2)" "$(printf '1\t1')"
+is "ROC has a header" "$(head -n 1 r0/roc.tsv)" "$(printf 'far\ttar\tthreshold')"
+check "its artifact is intact" run 1 dvg-inspect r0/evaluation.h5 --verify
+says "lineage" '^ +images +toy.h5 +sha256 [0-9a-f]{64}'
+
+# ---- more ranks than probes, more ranks than images
+check "few images on 1" evaluate 1 --images strangers.h5 --out few1
+check "few images on 4" evaluate 4 --images strangers.h5 --out few4
+check "few images alike" cmp few1/evaluation.h5 few4/evaluation.h5
+is "rank-5 of a gallery of 3" "$(metric few1 rank_5)" null
+
+# ---- choosing the gallery
+check "one gallery image a person" evaluate 2 --images toy.h5 --gallery-per-person 1 --out g1
+is "is one a person" "$(metric g1 gallery_images)" 6
+check "first images" evaluate 1 --images toy.h5 --gallery-per-person 2 --out g2
+check "drawn images" evaluate 1 --images toy.h5 --gallery-per-person 2 --gallery-choice random --seed 5 --out d2
+check "drawn images on 3 ranks" evaluate 3 --images toy.h5 --gallery-per-person 2 --gallery-choice random --seed 5 --out d2b
+is "two a person" "$(metric d2 gallery_images)" 12
+check "drawn alike" cmp d2/evaluation.h5 d2b/evaluation.h5
+check "drawn differ from the first" test "$(metric d2 auc)" != "$(metric g2 auc)"
+check "one domain against itself" evaluate 2 --images toy.h5 --probe-domain VIS --gallery-per-person 1 --out vis
+is "what is no gallery image is a probe" "$(metric vis probe_images)" 12
+check "domains the other way round" evaluate 1 --images toy.h5 --gallery-domain NIR --probe-domain VIS --out back
+
+# ---- two files: people are matched by name
+check "the same file twice" evaluate 2 --gallery-images toy.h5 --probe-images toy.h5 --out twice --name "toy \"world\""
+check "is the same" cmp r0/metrics.json twice/metrics.json
+cp toy.h5 copy.h5
+check "a copy of the file" evaluate 1 --images toy.h5 --probe-images copy.h5 --out copied --name "toy \"world\""
+check "is the same too" cmp r0/metrics.json copied/metrics.json
+check "two files" evaluate 3 --images toy.h5 --probe-images other.h5 --out two
+says "says who is a stranger" '4 probes show people without gallery image'
+is "counts strangers" "$(metric two probes_without_gallery)" 4
+is "their scores are impostors" "$(metric two genuine)/$(metric two impostor)" 12/132
+
+# ---- FARs
+check "a FAR of one's own" evaluate 1 --images toy.h5 --far 0.5,0.05 --out far
+is "is reported" "$(sed -n 's/.*"tar_at_far":{"0.5":[0-9.e-]*,"0.05":[0-9.e-]*}.*/yes/p' far/metrics.json)" yes
+expect_fail "a FAR that needs more impostors" 2 'far 0\.0001 needs 10000 impostor scores, there are 270' \
+  evaluate 2 --images toy.h5 --far 0.1,1e-4 --out nofar
+expect_fail "a FAR that is none" 2 "'x' is no rate" evaluate 2 --images toy.h5 --far 0.1,x --out nofar
+expect_fail "a FAR of 0" 2 "'0' is no rate" evaluate 1 --images toy.h5 --far 0 --out nofar
+absent "nothing is written then" nofar nofar/evaluation.h5
+
+# ---- generated pairs
+check "generates" run 1 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 21 --per-shard 8 --out pairs
+for n in 1 2 3 4; do check "judges pairs on $n ranks" evaluate $n --pairs pairs --out "p$n"; done
+says "prints MS" '^MS +-?[0-9.]+'
+says "prints MIS" '^MIS +-?[0-9.]+'
+says "prints the cosine to the identity" '^to identity +-?[0-9.]+ +mean cosine of VIS'
+for n in 2 3 4; do check "pairs on $n ranks" cmp p1/evaluation.h5 "p$n/evaluation.h5"; done
+for n in 2 3 4; do check "pairs' JSON on $n ranks" cmp p1/metrics.json "p$n/metrics.json"; done
+check "a sample of the pairs" evaluate 2 --pairs pairs --pairs-sample 5 --out sample
+is "is as large as asked" "$(metric sample sampled)/$(metric sample items)" 5/21
+check "images and pairs together" evaluate 2 --images toy.h5 --pairs pairs --out both
+is "have both" "$(metric both ms)/$(metric both auc)" "$(metric p1 ms)/$(metric r0 auc)"
+
+# ---- what is refused
+expect_fail "missing images" 4 'absent.h5: cannot open' evaluate 3 --images absent.h5 --out no
+expect_fail "missing weights" 4 'absent.h5: cannot open' run 3 dvg-evaluate --images toy.h5 --weights absent.h5 --out no
+expect_fail "another network" 3 "s.h5: holds the network 'identity_sampler'" run 2 dvg-evaluate --images toy.h5 --weights s.h5 --out no
+run 1 make_weights --width 0.125 --size 96 --out large.h5 >/dev/null || exit 1
+expect_fail "images too small" 3 'toy.h5: images of 72 x 72 are smaller than the 96 x 96' \
+  run 3 dvg-evaluate --images toy.h5 --weights large.h5 --out no
+expect_fail "pairs too small" 3 'pairs: images of 64 x 64 are smaller than the 96 x 96' \
+  run 3 dvg-evaluate --pairs pairs --weights large.h5 --out no
+expect_fail "another schema" 3 "f.h5: is a 'weights' file, not 'images'" evaluate 2 --images f.h5 --out no
+expect_fail "no weights" 2 'weights' run 2 dvg-evaluate --images toy.h5 --out no
+expect_fail "nothing to evaluate" 2 'nothing to evaluate' evaluate 2 --out no
+expect_fail "probes alone" 2 'probe-images needs' evaluate 2 --probe-images toy.h5 --out no
+expect_fail "an unknown gallery domain" 3 'toy.h5.*SKETCH' evaluate 2 --images toy.h5 --gallery-domain SKETCH --out no
+expect_fail "an unknown probe domain" 3 'toy.h5.*SKETCH' evaluate 2 --images toy.h5 --probe-domain SKETCH --out no
+expect_fail "an unknown option" 2 'unknown option --nonsense' evaluate 2 --images toy.h5 --nonsense 1 --out no
+expect_fail "a bad value" 2 'gallery-per-person' evaluate 2 --images toy.h5 --gallery-per-person -1 --out no
+expect_fail "no probes left" 3 'there are no probes' evaluate 2 --images toy.h5 --probe-domain VIS --out no
+expect_fail "only strangers" 3 'shows a person of the gallery' evaluate 2 --images toy.h5 --probe-images strangers.h5 --out no
+expect_fail "one person only" 3 'one person only' evaluate 2 --images alone.h5 --out no
+expect_fail "no pair set" 4 'absent/index.h5: cannot open' evaluate 3 --pairs absent --out no
+head -c 30000 toy.h5 >cut.h5
+expect_fail "truncated images" 3 'cut.h5: .*truncated' evaluate 2 --images cut.h5 --out no
+expect_fail "an output folder that can't be" 4 'f.h5' evaluate 3 --images toy.h5 --out f.h5/no
+absent "nothing is left of it" no/evaluation.h5 no/metrics.json
+cp -r pairs broken && rm broken/shard-000001.h5
+expect_fail "a pair set without a shard" 4 'broken/shard-000001.h5: cannot open' evaluate 1 --pairs broken --out no
+
+summary

@@ -1,0 +1,158 @@
+#!/bin/bash
+# jobs/: what the scripts refuse, the commands they print, a tiny pipeline from end to end, and a job that Slurm stops (sbatch and
+# scontrol are played by scripts of ours).
+# limit: 240 seconds
+# shellcheck disable=SC2154 # lib.sh sets build, scratch, output, run_limit
+# shellcheck source=tests/stages/lib.sh
+. "$(dirname "$0")/lib.sh"
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$scratch" || exit 1
+unset SLURM_JOB_ID SLURM_NTASKS SLURM_RESTART_COUNT SLURM_SUBMIT_DIR
+
+pipeline() { timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" "$@"; }
+submit() { timeout -k 5 "$run_limit" "$root/jobs/slurm/submit" "$@"; }
+lines() { grep -cE -- "$1" "$output"; } # of the last command's output
+
+for script in "$root"/jobs/common.sh "$root"/jobs/pipeline "$root"/jobs/quick-start "$root"/jobs/slurm/*; do
+  check "${script##*/} is bash" bash -n "$script"
+done
+
+cat >toy.conf <<END
+out = run
+programs = "$build/bin"   # a comment
+ranks = 2
+size = 32
+width = 0.125
+visible_with = render
+visible_options = --people 8 --images 2 --domains VIS --size 36
+pairs_with = render
+pairs_options = --people 3 --images 2 --first-person 1000 --size 36
+test_with = render
+test_options = --people 4 --images 2 --first-person 2000 --size 36
+count = 10
+per_shard = 4
+pretrain_options = --steps 2 --batch 4 --micro-batch 2
+train_sampler_options = --epochs 1 --batch 8 --micro-batch 4
+train_generator_options = --steps 1 --batch 2 --micro-batch 2
+train_recognizer_options = --head-epochs 1 --head-batch 4 --batch 2 --generated 2 --micro-batch 2 --steps 1
+ranks_per_node = 4
+partition = cpu
+generate_nodes = 3
+slurm_launcher = mpirun --oversubscribe --bind-to none
+END
+with() { # name, lines to add to the toy configuration; the last of two values counts
+  cp toy.conf "$1"
+  printf '%s\n' "${@:2}" >>"$1"
+}
+
+# ---- what is refused
+
+with bad.conf "cuont = 3"
+expect_fail "unknown key" 2 "bad.conf:[0-9]+: unknown key cuont" pipeline bad.conf
+with bad.conf "nonsense"
+expect_fail "no key" 2 "bad.conf:[0-9]+: no 'key = value': nonsense" pipeline bad.conf
+with bad.conf "count = many"
+expect_fail "bad number" 2 "count = many" pipeline bad.conf
+with bad.conf "visible_with = paint"
+expect_fail "unknown way to images" 2 "visible_with = paint" pipeline --dry-run bad.conf
+with bad.conf "pairs_with =" "pairs = none.txt"
+expect_fail "no such list" 2 "pairs = none.txt: no such" submit --dry-run bad.conf
+with bad.conf "sampler = none.h5"
+expect_fail "no such weights" 2 "sampler = none.h5" pipeline --dry-run bad.conf
+with bad.conf "programs = ."
+expect_fail "no programs" 2 "dvg-prepare" pipeline bad.conf
+with bad.conf "ranks_per_node ="
+expect_fail "no ranks" 2 "ranks_per_node" submit --dry-run bad.conf
+expect_fail "unknown stage" 2 "unknown stage paint" pipeline toy.conf paint
+expect_fail "unknown option" 2 "unknown option --dry" pipeline --dry toy.conf
+expect_fail "no configuration" 2 "usage" pipeline
+expect_fail "no such configuration" 2 "none.conf" pipeline none.conf
+absent "nothing was begun" run
+
+# ---- dry runs
+
+check "dry run" pipeline --dry-run toy.conf
+is "its commands" "$(lines '^mpirun --oversubscribe --bind-to none -n 2 /.*/dvg-[a-z-]+ .*--')" 11
+says "generates" "dvg-generate --generator run/generator/generator.h5 .* --domain NIR --visible VIS --count 10 --per-shard 4"
+check "one stage" pipeline --dry-run toy.conf extract
+is "one command" "$(wc -l <"$output" | tr -d ' ')" 1
+touch weights.h5 list.txt
+with own.conf "recognizer = weights.h5" "sampler = weights.h5" "generator = weights.h5" "pairs_with = align" "pairs = list.txt" \
+  "pairs_options =" "test_with =" "test = weights.h5"
+check "own images and weights" pipeline --dry-run own.conf
+is "leave little to do" "$(lines .)" 5
+says "align a list" "dvg-prepare align --out run/pairs.h5 --list list.txt$"
+says "test on an images file" "dvg-evaluate .*--images weights.h5"
+sed 's|= lists/.*|= list.txt|; s|^# programs.*|programs = '"$build/bin"'|' "$root/jobs/pipeline.conf" >published.conf
+check "the configuration in jobs/ is sound" pipeline --dry-run published.conf
+is "and complete" "$(lines dvg-)" 11
+check "Slurm, dry" submit --dry-run toy.conf
+is "a job a stage" "$(lines 'sbatch --parsable .*--partition=cpu .*--ntasks-per-node=4 .*\.sbatch toy\.conf')" 8
+is "each after the one before" "$(lines '--kill-on-invalid-dep=yes --dependency=afterok:')" 7
+is "nodes of its own" "$(lines '=dvg-generate .*--nodes=3 ')" 1
+absent "dry runs leave nothing" run
+
+# ---- the whole pipeline
+
+check "pipeline" pipeline toy.conf
+is "its steps" "$(lines '^== .*: done in ')" 11
+check "pairs" test -e run/generated/shard-000002.h5
+check "an evaluation" test -s run/evaluation-after/metrics.json
+check "again" pipeline toy.conf
+is "skips all" "$(lines '^== .*: there already: ')/$(lines .)" 11/11
+rm run/generated/shard-000001.h5 run/generated/index.h5
+check "continues" pipeline toy.conf generate
+says "with what is missing" "2 of 3 shards are there already"
+check "what follows is asked" pipeline toy.conf train-recognizer
+is "since its input is new" "$(lines '^== .*: there already: ')" 0
+with other.conf "per_shard = 5"
+expect_fail "other settings are refused" 3 "run/generated|shard" pipeline other.conf generate
+
+# ---- Slurm
+
+mkdir fake
+cat >fake/sbatch <<'END'
+#!/bin/bash
+echo "$*" >>sbatch.log
+echo "$(wc -l <sbatch.log);cluster"
+END
+cat >fake/scontrol <<'END'
+#!/bin/bash
+echo "$*" >>scontrol.log
+END
+chmod +x fake/*
+export PATH=$scratch/fake:$PATH
+check "submit" submit toy.conf
+says "numbers" "^evaluate: job 8$"
+is "the chain" "$(grep -oE 'afterok:.*' sbatch.log | cut -d ' ' -f 1 | tr '\n' ' ')" \
+  "afterok:1 afterok:2 afterok:3 afterok:4 afterok:5 afterok:6 afterok:7 "
+check "a folder for logs" test -d run/slurm
+
+# One configuration in two folders: undisturbed, and stopped once.
+long="--steps 60 --checkpoint-every 1 --batch 4 --micro-batch 2 --optimizer adam --rate 0.001"
+with whole.conf "out = whole" "visible_with =" "visible = run/visible.h5" "pretrain_options = $long"
+sed 's/whole$/stopped/' whole.conf >stopped.conf
+check "undisturbed" pipeline whole.conf pretrain
+slurm_job() { # restarts
+  SLURM_JOB_ID=77 SLURM_NTASKS=$((2 + $1)) SLURM_RESTART_COUNT=$1 DVG_ROOT=$root \
+    timeout -k 5 "$run_limit" bash "$root/jobs/slurm/pretrain.sbatch" stopped.conf
+}
+SLURM_JOB_ID=77 SLURM_NTASKS=2 DVG_ROOT=$root bash "$root/jobs/slurm/pretrain.sbatch" stopped.conf >"$output" 2>"$output.err" </dev/null &
+job=$! tries=0
+while [ ! -e stopped/recognizer-visible/pretrain.checkpoint.h5 ] && [ $tries -lt $((run_limit * 20)) ]; do
+  sleep 0.05
+  tries=$((tries + 1))
+done
+kill -USR1 $job
+wait $job
+is "stopped: exit code" $? 75
+says "at a step" "stopped after step [0-9]+ of 60; the same command continues"
+says "is told" "== back into the queue"
+is "requeued" "$(cat scontrol.log)" "requeue 77"
+check "the job again, on 3 ranks" slurm_job 1
+says "continues" "pretrain: continuing after step [1-9][0-9]* of 60"
+check "the same weights" cmp whole/recognizer-visible/recognizer.h5 stopped/recognizer-visible/recognizer.h5
+check "and again" slurm_job 2
+says "skips" "== pretrain: there already"
+is "no more requeued" "$(wc -l <scontrol.log | tr -d ' ')" 1
+summary

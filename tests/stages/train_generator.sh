@@ -1,0 +1,125 @@
+#!/bin/bash
+# dvg-train-generator: the same bits for any number of ranks and after any interruption; its log, sheets and dumps; what is refused.
+# limit: 420 seconds
+. "$(dirname "$0")/lib_train.sh"
+files="generator.h5 generator.checkpoint.h5"
+terms="orthogonal.nir orthogonal.vis pixel.nir pixel.vis pixel_swapped.nir pixel_swapped.vis pixel_sampled.nir pixel_sampled.vis
+  identity.nir identity.vis identity.pair identity_sampled.nir identity_sampled.vis identity_sampled.pair"
+
+# 5 people in both domains, one in each domain alone: 20 images to train on.
+check "faces" run 0 make_images --people 7 --images 2 --size 36 --out set
+grep -v -e "p05.* NIR" -e "p06.* VIS" set/list.txt >set/lonely.txt
+check "images" run 0 dvg-prepare pack --list set/lonely.txt --out toy.h5
+check "recogniser" run 0 make_weights --width 0.05 --size 32 --out f.h5
+check "sampler" run 0 make_weights --net identity_sampler --width 0.05 --out s.h5
+
+# 20 images in steps of 9 in 3 micro-batches: the second epoch begins in the middle of a step, and a fourth rank has no work.
+inputs="--images toy.h5 --recognizer f.h5 --sampler s.h5 --domain NIR"
+settings="--size 32 --width 0.05 --batch 9 --micro-batch 3 --final-rate 0.1 --log-every 3 --sheet-every 4"
+# shellcheck disable=SC2086 # words
+train() { run "$1" dvg-train-generator $inputs $settings --steps ${steps:-8} --out "$2" "${@:3}"; }
+# shellcheck disable=SC2086
+start() { launch "$1" dvg-train-generator $inputs $settings --steps ${steps:-8} --out "$2" "${@:3}"; }
+
+# ---- the same bits
+
+for n in 0 1 2 3 4; do
+  check "train on $n" train $n on$n --dump-step 5 --dump dump$n.h5
+  says "who is left out" "5 people in both NIR and VIS, 20 images; 2 people in one of them only are left out"
+  [ $n = 0 ] || same "on $n" on$n on0
+  [ $n = 0 ] || same_log "on $n" on$n on0
+  [ $n = 0 ] || check "on $n: the dump" cmp dump$n.h5 dump0.h5
+  [ $n = 0 ] || check "on $n: the sheets" diff -r on$n/sheets on0/sheets
+done
+is "the files" "$(cd on2 && find . -type f | sort | tr '\n' ' ')" \
+  "./generator.checkpoint.h5 ./generator.h5 ./log.jsonl ./sheets/generator-000004.png ./sheets/generator-000008.png "
+for f in on2/sheets/*.png; do is_png "$f" "$f"; done
+check_log "the log" on2 "$terms"
+is "its lines" "$(sed 's/.*"step":\([0-9]*\),.*/\1/' on2/log.jsonl | tr '\n' ' ')" "3 6 8 "
+check "is a weight file" run 0 dvg-inspect on2/generator.h5 --verify
+says "of a generator" "generator, width 0.05, size 32"
+check "another seed" train 2 seed --seed 2
+if cmp -s seed/generator.h5 on0/generator.h5; then report bad "another seed" "gives the same"; else report good; fi
+check "more in a step than there is" train 3 large --batch 24 --micro-batch 8 --steps 2
+check "by epochs" train 2 epochs --steps 0 --epochs 2
+says "steps by epochs" "generator 4 of 4"
+check "one pair for 3 ranks" train 3 single --batch 1 --micro-batch 1 --steps 2
+check "one pair for 1" train 0 alone --batch 1 --micro-batch 1 --steps 2
+same "one pair" single alone
+
+# ---- stop and go on
+
+train 3 stopped --stop-after 4 >"$output" 2>"$output.err"
+is "stops after 4" $? 75
+says "says so" "stopped after step 4 of 8; the same command continues"
+absent "no weights yet" stopped/generator.h5
+check_dump "the dump" dump0.h5 stopped/generator.checkpoint.h5 "image.nir image.vis identity identity_swapped noise" "$terms"
+train 2 stopped --stop-after 5 >"$output" 2>"$output.err"
+is "stops again after 5" $? 75
+check "goes on" train 1 stopped
+says "from there" "continuing after step 5 of 8"
+same "stopped twice" stopped on0
+check_log "stopped twice: its log" stopped "$terms"
+check "once more" train 4 stopped
+same "once more" stopped on0
+
+# ---- killed at any instant
+
+steps=60
+check "undisturbed" train 2 whole
+survives 2 KILL 1 "[1-9][0-9]*" killed_rank whole
+survives 2 KILL all 137 killed_all whole
+survives 2 TERM 1 75 terminated whole
+survives 2 TERM job "75|143|1" terminated_job whole
+steps=8
+
+# ---- what is refused
+
+bad() { # name, code, pattern, further arguments
+  expect_fail "$1" "$2" "$3" train 2 x "${@:4}"
+  absent "$1: no weights" x/generator.h5 x/generator.checkpoint.h5
+}
+grep VIS set/list.txt >set/vis.txt
+grep -e "p0[0-2].* NIR" -e "p0[3-6].* VIS" set/list.txt >set/apart.txt
+check "one domain" run 0 dvg-prepare pack --list set/vis.txt --out vis.h5
+check "nobody twice" run 0 dvg-prepare pack --list set/apart.txt --out apart.h5
+check "small images" run 0 dvg-prepare render --people 2 --images 1 --size 24 --out small.h5
+check "a larger net" run 0 make_weights --width 0.05 --size 64 --out f64.h5
+head -c 3000 toy.h5 >cut_images.h5
+head -c 3000 f.h5 >cut.h5
+bad "no images" 4 "nothing.h5" --images nothing.h5
+bad "no recogniser" 4 "nothing.h5" --recognizer nothing.h5
+bad "no sampler" 4 "nothing.h5" --sampler nothing.h5
+bad "images without the domain" 3 "vis.h5.*'NIR'.*VIS" --images vis.h5
+bad "nobody in both domains" 3 "apart.h5: nobody has images in both NIR and VIS" --images apart.h5
+bad "twice the same domain" 2 "--domain and --visible are both VIS" --domain VIS
+bad "small images" 3 "small.h5: images of 24 x 24 are smaller than --size 32" --images small.h5
+bad "another size" 3 "f64.h5: takes images of size 64, but --size is 32" --recognizer f64.h5
+bad "a sampler as recogniser" 3 "s.h5.*identity_sampler.*lightcnn29v2" --recognizer s.h5
+bad "a recogniser as sampler" 3 "f.h5.*lightcnn29v2.*identity_sampler" --sampler f.h5
+bad "weights as images" 3 "f.h5.*weights.*images" --images f.h5
+bad "images as weights" 3 "toy.h5.*images.*weights" --sampler toy.h5
+bad "truncated images" 3 "cut_images.h5" --images cut_images.h5
+bad "truncated weights" 3 "cut.h5" --recognizer cut.h5
+bad "unknown option" 2 "nonsense" --nonsense 1
+bad "bad value" 2 "rate.*fast" --rate fast
+bad "no such size" 2 "--size 40 is no multiple of 32" --size 40
+bad "micro-batch" 2 "--micro-batch 2 does not divide --batch 9" --micro-batch 2
+expect_fail "the folder is in a file" 4 "toy.h5" train 2 toy.h5/x
+
+# The checkpoint of another run.
+expect_fail "another seed" 3 "stopped/generator.checkpoint.h5: .*other settings.*seed" train 2 stopped --seed 12
+expect_fail "a shorter run" 3 "stopped/generator.checkpoint.h5: .*other settings.*steps" train 2 stopped --steps 7
+check "other weights" run 0 make_weights --width 0.05 --size 32 --seed 2 --out other.h5
+expect_fail "another recogniser" 3 "stopped/generator.checkpoint.h5: .*other inputs.*recognizer f.h5" train 2 stopped --recognizer other.h5
+mkdir broken && head -c 3000 stopped/generator.checkpoint.h5 >broken/generator.checkpoint.h5
+expect_fail "truncated checkpoint" 3 "broken/generator.checkpoint.h5" train 2 broken
+same "untouched" stopped on0
+
+expect_fail "diverges" 6 "generator, step [0-9]+, micro-batch [0-9]: .*(loss term|gradient)" train 2 diverged --pixel 1e6 --pixel-swapped 1e6 --pixel-sampled 1e6
+if [ $has_h5py = yes ]; then
+  cp f.h5 poisoned.h5
+  check "poisons" $python -c 'import h5py; h5py.File("poisoned.h5", "r+")["fc.bias"][7] = float("nan")'
+  bad "a weight that is no number" 3 "poisoned.h5: fc.bias is not finite at 7" --recognizer poisoned.h5
+else skip "a weight that is no number: $python has no h5py"; fi
+summary
