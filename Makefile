@@ -80,9 +80,9 @@ $(LIBRARY): $(LIBRARY_OBJECTS) $(KERNELS)
 	$(Q)ar rcs $@ $^
 
 $(PROGRAMS): $(BUILD)/bin/dvg-%: $(LIBRARY)
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) $(BUILD)/stages
 	@echo "  cc   $@"
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ stages/$(subst -,_,$*)/main.c $(LIBRARY) $(ALL_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $(BUILD)/stages/$(@F).d -o $@ stages/$(subst -,_,$*)/main.c $(LIBRARY) $(ALL_LIBS)
 
 $(UNIT_TESTS): $(BUILD)/%: %.c tests/check.c $(LIBRARY)
 	@mkdir -p $(@D)
@@ -97,7 +97,7 @@ $(MPI_TESTS): $(BUILD)/%: %.c tests/check.c $(LIBRARY)
 	@echo "  cc   $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -DDVG_CHECK_MPI -MMD -MP -MF $@.d -o $@ $< tests/check.c $(LIBRARY) $(ALL_LIBS)
 
--include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(PROGRAMS:=.d)
+-include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/stages/%.d)
 
 # ---- what people run
 test: tests
