@@ -22,7 +22,9 @@ enum dvg_stream {
   DVG_STREAM_TOY_IMAGE = 12,  // item: person * 2^20 + image
   DVG_STREAM_TOY_DOMAIN = 13, // item: person * 2^20 + image
   DVG_STREAM_SPLIT = 14,      // item: 0
-  DVG_STREAM_TEST = 15        // tests
+  DVG_STREAM_TEST = 15,       // tests
+  DVG_STREAM_JITTER = 16,     // changes of a real image; item: as DVG_STREAM_CROP
+  DVG_STREAM_JITTER_PAIR = 17 // changes of a generated image; item: (step * pairs + place) * 2 + domain
 };
 
 struct dvg_rng {

@@ -9,6 +9,7 @@
 #include "common/base/rng.h"
 #include "io/sheet.h"
 #include "stages/rates.h"
+#include "stages/train_recognizer/augment.h"
 
 #define S struct dvg_recognizer_settings
 static const struct dvg_option options[] = {
@@ -55,6 +56,7 @@ static const struct dvg_option options[] = {
     DVG_OPTION_REAL(S, margin, "margin", "0.5", -1, 1,
                     "cosine below which different identities are not pushed"),
     DVG_OPTION_FLAG(S, flip, "flip", "0", "mirror real images at random"),
+    DVG_OPTION_REAL(S, jitter, "jitter", "0", 0, 1, "strength of random changes of exposure, tone, side light and noise"),
     DVG_OPTION_END};
 #undef S
 
@@ -85,15 +87,6 @@ static float *plane_of(struct job *j, int64_t i) {
   return dvg_graph_values(j->phase.graph, j->phase.image) + i * j->model.size * j->model.size;
 }
 
-static void mirror(float *planes, int64_t size) {
-  for (int64_t y = 0; y < size; y++)
-    for (int64_t x = 0; x < size / 2; x++) {
-      float t = planes[y * size + x];
-      planes[y * size + x] = planes[y * size + size - 1 - x];
-      planes[y * size + size - 1 - x] = t;
-    }
-}
-
 // Real image i of the micro-batch: a random crop.
 static enum dvg_status fill_real(struct job *j, int64_t i, int64_t place) {
   const struct dvg_recognizer_phase *p = &j->phase;
@@ -104,7 +97,9 @@ static enum dvg_status fill_real(struct job *j, int64_t i, int64_t place) {
   int64_t top = dvg_rng_below(&r, j->images.H - size + 1), left = dvg_rng_below(&r, j->images.W - size + 1);
   DVG_TRY(dvg_image_set_read(&j->images, row, 1, j->pixels));
   dvg_image_to_planes(plane_of(j, i), j->pixels, j->images.H, j->images.W, j->images.C, 1, top, left, size);
-  if (j->set->flip && dvg_rng_below(&r, 2)) mirror(plane_of(j, i), size);
+  if (j->set->flip && dvg_rng_below(&r, 2)) dvg_augment_mirror(plane_of(j, i), size);
+  dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_JITTER, item);
+  dvg_augment_jitter(plane_of(j, i), size, j->set->jitter, &r);
   if (p->label >= 0) dvg_graph_integer_values(p->graph, p->label)[i] = j->images.identity[row];
   if (p->item >= 0) dvg_graph_integer_values(p->graph, p->item)[i] = (int64_t)item;
   if (p->target >= 0)
@@ -124,6 +119,9 @@ static enum dvg_status fill_pair(struct job *j, int64_t i, int64_t place) {
     DVG_TRY(dvg_shard_reader_read(j->pairs, name, DVG_U8, k, 1, j->pair_pixels));
     dvg_image_to_planes(plane_of(j, p->real + d * p->pairs + i), j->pair_pixels, j->pair_size, j->pair_size,
                         j->pair_channels, 1, offset, offset, j->model.size);
+    struct dvg_rng r;
+    dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_JITTER_PAIR, 2 * (uint64_t)place + (uint64_t)d);
+    dvg_augment_jitter(plane_of(j, p->real + d * p->pairs + i), j->model.size, j->set->jitter, &r);
   }
   return DVG_OK;
 }

@@ -25,7 +25,7 @@ struct dvg_recognizer_settings {
   int64_t pretrain, contrast, optimizer, schedule, flip;
   int64_t head_epochs, head_batch, epochs, steps, batch, generated, micro_batch, size;
   double width, rate, head_rate, momentum, weight_decay, rate_drop, rate_drop_every, final_rate;
-  double labels, distill_weight, contrast_weight, push, margin;
+  double labels, distill_weight, contrast_weight, push, margin, jitter;
 };
 
 extern const struct dvg_stage dvg_stage_train_recognizer;

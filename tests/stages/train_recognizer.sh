@@ -10,7 +10,7 @@ check "sampler" run 0 make_weights --net identity_sampler --width 0.05 --out s.h
 check "generator" run 0 make_weights --net generator --width 0.05 --size 32 --out g.h5
 check "pairs" run 0 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 11 --per-shard 4 --out pairs
 
-base="--images toy.h5"
+base="--images toy.h5 --jitter 0.5"
 # shellcheck disable=SC2086 # words
 train() { run "$1" dvg-train-recognizer $base $settings --out "$2" "${@:3}"; }
 # shellcheck disable=SC2086
