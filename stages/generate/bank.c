@@ -78,8 +78,11 @@ static enum dvg_status list_rows(void *context) {
     return dvg_fail(DVG_ERROR_INPUT, "%s: images of %lld x %lld are smaller than the generator's %lld",
                     dvg_artifact_path(set->file), (long long)set->W, (long long)set->H, (long long)size);
   DVG_TRY(DVG_NEW(&b->row, set->N, "bank rows"));
-  for (int64_t i = 0; i < set->N; i++)
+  DVG_TRY(DVG_NEW(&b->place, set->N, "bank rows"));
+  for (int64_t i = 0; i < set->N; i++) {
+    b->place[i] = set->domain[i] == index ? b->n : -1;
     if (set->domain[i] == index) b->row[b->n++] = i;
+  }
   return b->n > 0
              ? DVG_OK
              : dvg_fail(DVG_ERROR_INPUT, "%s: has no image of domain %s", dvg_artifact_path(set->file), domain);
@@ -130,6 +133,7 @@ enum dvg_status dvg_bank_create(struct dvg_bank *b, const struct dvg_world *w,
 
 void dvg_bank_free(struct dvg_bank *b) {
   dvg_free(&b->row);
+  dvg_free(&b->place);
   dvg_free(&b->z);
   dvg_free(&b->style);
 }

@@ -22,6 +22,8 @@ static const struct dvg_option options[] = {
     DVG_OPTION_TEXT(S, domain, "domain", NULL, "the first domain, as named in the bank"),
     DVG_OPTION_TEXT(S, visible, "visible", "VIS", "the second domain"),
     DVG_OPTION_PATH(S, out, "out", NULL, "folder for the shards"),
+    DVG_OPTION_CHOICE(S, attributes, "attributes", "person", "person|any",
+                      "whose attributes the images of a pair get: those of one person's two images, or of any two"),
     DVG_OPTION_INT(S, count, "count", "100000", 1, 9e15, "pairs to make"),
     DVG_OPTION_INT(S, per_shard, "per-shard", "1000", 1, 1e9, "pairs in a shard"),
     DVG_OPTION_INT(S, seed, "seed", "1", 0, 9e15, "seed of identities and attributes"),
@@ -37,6 +39,7 @@ struct job {
   struct dvg_weights generator, sampler;
   struct dvg_image_set bank_images;
   struct dvg_bank bank[2];
+  struct dvg_pairs people; // who is in both domains of the bank, for --attributes person
   struct dvg_embedder scorer;
   struct dvg_shards shards;
   const char *domain[2];
@@ -50,7 +53,7 @@ struct job {
 struct batch {
   int64_t first, from, count; // number of its first pair; rows that belong to the shard: [from, from + count)
   unsigned char *pixels[2];   // (BATCH,size,size,3)
-  int64_t attribute[2][BATCH], number[BATCH];
+  int64_t attribute[2][BATCH], number[BATCH]; // attribute: rows of the bank's image set
   float identity[BATCH * DVG_CODE], embedding[2][BATCH * DVG_CODE];
   float cos_pair[BATCH], cos_identity[2][BATCH];
   unsigned char fate[BATCH];
@@ -84,17 +87,29 @@ static enum dvg_status build(struct job *j) {
 
 // ---- one batch
 
+// The rows of the bank's image set that lend pair `number` its attributes.
+static void draw_attributes(const struct job *j, int64_t number, int64_t row[2]) {
+  uint64_t seed = (uint64_t)j->set->seed, item = (uint64_t)number * MAX_ATTEMPTS;
+  struct dvg_rng r;
+  dvg_rng_init(&r, seed, DVG_STREAM_PAIR_ATTRIBUTE, item);
+  if (j->set->attributes == DVG_ATTRIBUTES_PERSON)
+    dvg_pairs_draw(&j->people, &j->bank_images, dvg_rng_below(&r, j->people.n_items), seed, item, row);
+  else
+    for (int d = 0; d < 2; d++) row[d] = j->bank[d].row[dvg_rng_below(&r, j->bank[d].n)];
+}
+
 static void sample_identities(struct job *j, struct batch *b) {
   float *noise = dvg_graph_values(j->sampling, j->noise);
   for (int64_t i = 0; i < BATCH; i++) {
     struct dvg_rng r;
+    int64_t row[2];
     b->number[i] = b->first + i;
     b->attempt[i] = 0;
     b->fate[i] = 0;
     dvg_rng_init(&r, (uint64_t)j->set->seed, DVG_STREAM_PAIR_IDENTITY, (uint64_t)b->number[i] * MAX_ATTEMPTS);
     dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
-    dvg_rng_init(&r, (uint64_t)j->set->seed, DVG_STREAM_PAIR_ATTRIBUTE, (uint64_t)b->number[i] * MAX_ATTEMPTS);
-    for (int d = 0; d < 2; d++) b->attribute[d][i] = dvg_rng_below(&r, j->bank[d].n);
+    draw_attributes(j, b->number[i], row);
+    for (int d = 0; d < 2; d++) b->attribute[d][i] = row[d];
   }
   dvg_graph_forward(j->sampling);
   memcpy(b->identity, dvg_graph_values(j->sampling, j->sampled), sizeof b->identity);
@@ -112,11 +127,10 @@ static void paint(struct job *j, struct batch *b, int d) {
   int64_t places = j->generator.model.size * j->generator.model.size;
   memcpy(dvg_graph_values(g, j->identity[d]), b->identity, sizeof b->identity);
   for (int64_t i = 0; i < BATCH; i++) {
-    int64_t k = b->attribute[d][i];
+    int64_t k = bank->place[b->attribute[d][i]];
     memcpy(dvg_graph_values(g, j->z[d]) + i * DVG_CODE, bank->z + k * DVG_CODE, DVG_CODE * sizeof(float));
     memcpy(dvg_graph_values(g, j->style[d]) + i * bank->n_style, bank->style + k * bank->n_style,
            (size_t)bank->n_style * sizeof(float));
-    b->attribute[d][i] = bank->row[k]; // what is stored: the row of the image set
   }
   dvg_graph_forward(g);
   const float *planes = dvg_graph_values(g, j->image[d]);
@@ -237,6 +251,11 @@ static enum dvg_status check_scorer(const struct job *j) {
   return DVG_OK;
 }
 
+static enum dvg_status find_people(void *context) {
+  struct job *j = context;
+  return dvg_pairs_find(&j->people, &j->bank_images, j->domain[0], j->domain[1]);
+}
+
 static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   const struct dvg_generate_settings *set = j->set;
   DVG_TRY(dvg_weights_describe(&j->generator, j->w, set->generator, "generator"));
@@ -245,6 +264,11 @@ static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   DVG_TRY(dvg_stage_open_images(&j->bank_images, j->w, set->bank));
   for (int d = 0; d < 2; d++)
     DVG_TRY(dvg_bank_create(&j->bank[d], j->w, &j->generator, &j->bank_images, j->domain[d]));
+  if (set->attributes == DVG_ATTRIBUTES_PERSON) {
+    DVG_TRY(dvg_world_root_first(j->w, find_people, j));
+    dvg_info("attributes of %lld people in both %s and %s; %lld people in one of them only are left out",
+             (long long)j->people.n_people, j->domain[0], j->domain[1], (long long)j->people.n_one_domain);
+  }
   DVG_TRY(dvg_world_agree(j->w, build(j)));
   DVG_TRY(dvg_weights_load(&j->sampler_params, "", &j->sampler, j->w, 1));
   DVG_TRY(dvg_weights_load(&j->decoder_params, "", &j->generator, j->w, 1));
@@ -322,6 +346,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   dvg_graph_free(&j.sampling);
   dvg_params_free(&j.sampler_params);
   dvg_params_free(&j.decoder_params);
+  dvg_pairs_free(&j.people);
   dvg_embedder_free(&j.scorer);
   dvg_image_set_close(&j.bank_images);
   dvg_shards_free(&j.shards);

@@ -1,5 +1,5 @@
 // Stage 4: pairs from noise. Pair k: identity f~ = F_s(n), n ~ N(0, I); both images share it, each has the attributes of a random real image of its own
-// domain (the bank; SPEC 3). All is drawn from (seed, pair number), so any rank makes any pair, and a pair can be made again alone.
+// domain (the bank; SPEC 3): of the two images of one person, as in training (--attributes person), or of any two (any). All is drawn from (seed, pair number), so any rank makes any pair, and a pair can be made again alone.
 //
 // Shards (io/shards.h) of schema "pairs", version 1; for each of the two domains D, as named on the command line:
 //     image_<D>      (n,H,W,3) u8
@@ -17,10 +17,13 @@
 
 #include "io/images.h"
 #include "stages/embed.h"
+#include "stages/pairs.h"
+
+enum { DVG_ATTRIBUTES_PERSON, DVG_ATTRIBUTES_ANY };
 
 struct dvg_generate_settings {
   char *generator, *sampler, *bank, *recognizer, *domain, *visible, *out;
-  int64_t count, per_shard, seed;
+  int64_t count, per_shard, seed, attributes;
 };
 
 extern const struct dvg_stage dvg_stage_generate;
@@ -29,6 +32,7 @@ extern const struct dvg_stage dvg_stage_generate;
 struct dvg_bank {
   int64_t n;      // images of this domain
   int64_t *row;   // (n) rows of the image set
+  int64_t *place; // (N of the set) where a row stands here: row[place[r]] = r; -1: not of this domain
   float *z;       // (n,256)
   float *style;   // (n, n_style)
   int64_t n_style;

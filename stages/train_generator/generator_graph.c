@@ -30,22 +30,22 @@ static void encode(struct building *b, int d) {
   b->style[d] = dvg_encoder_style(g, s, b->model, b->z[d]);
 }
 
-// One pass of the decoder paints all variants: rows are [f, f', f~] with domain a's attributes, then the same
-// with b's.
-static void decode(struct building *b, int f, int swapped, int sampled) {
+// One pass of the decoder paints all variants: rows are [f, f~, f'] with domain a's attributes, then the same with b's. Images of
+// exchanged identities f' are there only when a loss asks for them.
+static void decode(struct building *b, int f, int sampled, int swapped) {
   struct dvg_graph *g = b->s->graph;
   struct dvg_scope s = {&b->s->params, "decoder."};
+  const int of[] = {f, sampled, swapped}, n = swapped < 0 ? 2 : 3;
+  int identity[6], z[6], style[6];
+  for (int k = 0; k < 2 * n; k++) identity[k] = of[k % n], z[k] = b->z[k / n], style[k] = b->style[k / n];
+  int features = dvg_decoder(g, s, b->model, dvg_graph_stack(g, identity, 2 * n), dvg_graph_stack(g, z, 2 * n),
+                             dvg_graph_stack(g, style, 2 * n));
   int64_t m = b->set->micro_batch;
-  int identity = dvg_graph_stack(g, (int[]){f, swapped, sampled, f, swapped, sampled}, 6);
-  int z = dvg_graph_stack(g, (int[]){b->z[A], b->z[A], b->z[A], b->z[B], b->z[B], b->z[B]}, 6);
-  int style = dvg_graph_stack(
-      g, (int[]){b->style[A], b->style[A], b->style[A], b->style[B], b->style[B], b->style[B]}, 6);
-  int features = dvg_decoder(g, s, b->model, identity, z, style);
   for (int d = 0; d < N_DOMAINS; d++) {
-    int images = dvg_decoder_head(g, s, b->domain[d], dvg_graph_rows(g, features, d * 3 * m, 3 * m));
+    int images = dvg_decoder_head(g, s, b->domain[d], dvg_graph_rows(g, features, d * n * m, n * m));
     b->s->reconstructed[d] = dvg_graph_rows(g, images, 0, m);
-    b->s->exchanged[d] = dvg_graph_rows(g, images, m, m);
-    b->s->sampled[d] = dvg_graph_rows(g, images, 2 * m, m);
+    b->s->sampled[d] = dvg_graph_rows(g, images, m, m);
+    b->s->exchanged[d] = swapped < 0 ? -1 : dvg_graph_rows(g, images, 2 * m, m);
     dvg_graph_keep(g, images);
   }
 }
@@ -57,8 +57,9 @@ static void pixel_losses(struct building *b, int d) {
   int target = b->s->image[d];
   char name[64];
   dvg_graph_loss_l1(g, named(name, "pixel", b->domain[d]), b->s->reconstructed[d], target, scale, set->pixel);
-  dvg_graph_loss_l1(g, named(name, "pixel_swapped", b->domain[d]), b->s->exchanged[d], target, scale,
-                    set->pixel * set->pixel_swapped);
+  if (b->s->exchanged[d] >= 0)
+    dvg_graph_loss_l1(g, named(name, "pixel_swapped", b->domain[d]), b->s->exchanged[d], target, scale,
+                      set->pixel * set->pixel_swapped);
   dvg_graph_loss_l1(g, named(name, "pixel_sampled", b->domain[d]), b->s->sampled[d], target, scale,
                     set->pixel * set->pixel_sampled);
 }
@@ -78,9 +79,9 @@ static void identity_losses(struct building *b, struct dvg_model recognizer, int
   for (int k = 0; k < 4; k++) of[k] = dvg_graph_rows(g, features, k * m, m);
   char name[64];
   for (int d = 0; d < N_DOMAINS; d++) {
-    dvg_graph_loss_dot(g, named(name, "identity", b->domain[d]), of[d], f, scale, -set->identity);
-    dvg_graph_loss_dot(g, named(name, "identity_sampled", b->domain[d]), of[2 + d], f_sampled, scale,
-                       -set->identity);
+    double weight = set->identity * (d == A ? set->identity_domain : 1);
+    dvg_graph_loss_dot(g, named(name, "identity", b->domain[d]), of[d], f, scale, -weight);
+    dvg_graph_loss_dot(g, named(name, "identity_sampled", b->domain[d]), of[2 + d], f_sampled, scale, -weight);
   }
   dvg_graph_loss_dot(g, "identity.pair", of[A], of[B], scale, -set->identity * set->identity_pair);
   dvg_graph_loss_dot(g, "identity_sampled.pair", of[2], of[3], scale, -set->identity * set->identity_pair);
@@ -100,10 +101,10 @@ enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct d
   struct dvg_graph *g = s->graph;
   for (int d = 0; d < N_DOMAINS; d++) encode(&b, d);
   s->identity = dvg_graph_input(g, "identity", m, DVG_CODE, 1, 1);
-  s->swapped = dvg_graph_input(g, "identity_swapped", m, DVG_CODE, 1, 1);
+  s->swapped = set->pixel_swapped > 0 ? dvg_graph_input(g, "identity_swapped", m, DVG_CODE, 1, 1) : -1;
   s->noise = dvg_graph_input(g, "noise", m, DVG_CODE, 1, 1);
   int f_sampled = dvg_identity_sampler(g, (struct dvg_scope){&s->sampler, ""}, sampler, s->noise);
-  decode(&b, s->identity, s->swapped, f_sampled);
+  decode(&b, s->identity, f_sampled, s->swapped);
   char name[64];
   for (int d = 0; d < N_DOMAINS; d++) {
     dvg_graph_loss_abs_dot(g, named(name, "orthogonal", b.domain[d]), b.z[d], s->identity,

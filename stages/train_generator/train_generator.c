@@ -36,6 +36,8 @@ static const struct dvg_option options[] = {
     DVG_OPTION_REAL(S, pixel_sampled, "pixel-sampled", "0.1", 0, 1e6,
                     "part of it for images with a sampled identity"),
     DVG_OPTION_REAL(S, identity, "identity", "0.1", 0, 1e6, "weight of the identity-preserving loss"),
+    DVG_OPTION_REAL(S, identity_domain, "identity-domain", "1", 0, 1e6,
+                    "part of it for the images of --domain: less where the recogniser knows it badly"),
     DVG_OPTION_REAL(S, identity_pair, "identity-pair", "0.05", 0, 1e6,
                     "part of it between the two images of a pair"),
     DVG_OPTION_END};
@@ -73,25 +75,35 @@ static void draw_pair(struct job *j, int64_t place, int64_t row[2]) {
                  (uint64_t)place, row);
 }
 
+// The identities of the batch, exchanged among its members.
+static void fill_swapped(struct job *j, int64_t step, int64_t micro) {
+  const struct dvg_generator_settings *set = j->set;
+  float *swapped = dvg_graph_values(j->step.graph, j->step.swapped);
+  struct dvg_rng r;
+  dvg_rng_init(&r, (uint64_t)set->train.seed, DVG_STREAM_DERANGE, (uint64_t)step);
+  dvg_rng_derangement(&r, j->other, set->batch);
+  for (int64_t i = 0; i < set->micro_batch; i++) {
+    int64_t row[2];
+    draw_pair(j, step * set->batch + j->other[micro * set->micro_batch + i], row);
+    memcpy(swapped + i * DVG_CODE, j->identity + row[1] * DVG_CODE, DVG_CODE * sizeof *swapped);
+  }
+}
+
 static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   struct job *j = job;
   const struct dvg_generator_settings *set = j->set;
   float *f = dvg_graph_values(j->step.graph, j->step.identity),
-        *swapped = dvg_graph_values(j->step.graph, j->step.swapped);
-  float *noise = dvg_graph_values(j->step.graph, j->step.noise);
-  struct dvg_rng r;
-  dvg_rng_init(&r, (uint64_t)set->train.seed, DVG_STREAM_DERANGE, (uint64_t)step);
-  dvg_rng_derangement(&r, j->other, set->batch); // the identities of the batch, exchanged among its members
+        *noise = dvg_graph_values(j->step.graph, j->step.noise);
   for (int64_t i = 0; i < set->micro_batch; i++) {
-    int64_t member = micro * set->micro_batch + i, place = step * set->batch + member, row[2], row_of_other[2];
+    int64_t place = step * set->batch + micro * set->micro_batch + i, row[2];
+    struct dvg_rng r;
     draw_pair(j, place, row);
-    draw_pair(j, step * set->batch + j->other[member], row_of_other);
     for (int d = 0; d < 2; d++) DVG_TRY(put_image(j, j->step.image[d], i, row[d]));
     memcpy(f + i * DVG_CODE, j->identity + row[1] * DVG_CODE, DVG_CODE * sizeof *f);
-    memcpy(swapped + i * DVG_CODE, j->identity + row_of_other[1] * DVG_CODE, DVG_CODE * sizeof *f);
     dvg_rng_init(&r, (uint64_t)set->train.seed, DVG_STREAM_NOISE, (uint64_t)place);
     dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
   }
+  if (j->step.swapped >= 0) fill_swapped(j, step, micro);
   return DVG_OK;
 }
 
@@ -105,7 +117,7 @@ static double rate_at(void *job, int64_t step) {
 enum { SHEET_ROWS = 8 };
 
 static enum dvg_status sheet(void *job, int64_t step, const char *path) {
-  static const char *const columns[] = {"input", "reconstructed", "swapped", "sampled"};
+  static const char *const columns[] = {"input", "reconstructed", "sampled", "swapped"};
   struct job *j = job;
   const struct dvg_generator_step *s = &j->step;
   int64_t m = j->set->micro_batch, size = j->set->size, values = 3 * size * size;
@@ -114,14 +126,15 @@ static enum dvg_status sheet(void *job, int64_t step, const char *path) {
   struct dvg_sheet *sheet;
   char title[128], caption[64];
   snprintf(title, sizeof title, "dual generator after %lld steps", (long long)step);
-  DVG_TRY(dvg_sheet_create(&sheet, rows, 8, size, size, title));
+  int n_columns = s->swapped < 0 ? 3 : 4;
+  DVG_TRY(dvg_sheet_create(&sheet, rows, 2 * n_columns, size, size, title));
   enum dvg_status status = DVG_OK;
   for (int64_t micro = 0; micro < n_micro && micro * m < rows; micro++) {
     DVG_TRY_GOTO(fill(j, 0, micro)); // the first batch each time, so that sheets can be compared
     dvg_graph_forward(s->graph);
     for (int d = 0; d < 2; d++) {
-      const int nodes[] = {s->image[d], s->reconstructed[d], s->exchanged[d], s->sampled[d]};
-      for (int k = 0; k < 4; k++) {
+      const int nodes[] = {s->image[d], s->reconstructed[d], s->sampled[d], s->exchanged[d]};
+      for (int k = 0; k < n_columns; k++) {
         snprintf(caption, sizeof caption, "%.20s %s", names[d], columns[k]);
         dvg_sheet_column(sheet, 2 * k + d, caption);
         for (int64_t i = 0; i < m && micro * m + i < rows; i++)

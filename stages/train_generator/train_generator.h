@@ -4,21 +4,21 @@
 //     z_d = E_d(I_d), Î_d = G(f, z_d), Î'_d = G(f', z_d), Ĩ_d = G(f~, z_d)          for d in {a, b}; F sees gray images
 //     orthogonal * sum_d |<z_d, f>|
 //   + pixel * sum_d ( L1(Î_d, I_d) + pixel_swapped L1(Î'_d, I_d) + pixel_sampled L1(Ĩ_d, I_d) )
-//   - identity * ( sum_d cos(F Î_d, f) + identity_pair cos(F Î_a, F Î_b) + sum_d cos(F Ĩ_d, f~) + identity_pair cos(F Ĩ_a, F Ĩ_b) )
-// all batch means. F and F_s are frozen.
+//   - identity * ( sum_d w_d cos(F Î_d, f) + identity_pair cos(F Î_a, F Î_b) + sum_d w_d cos(F Ĩ_d, f~) + identity_pair cos(F Ĩ_a, F Ĩ_b) )
+// all batch means, w_a = identity_domain, w_b = 1. F and F_s are frozen.
 #ifndef DVG_STAGES_TRAIN_GENERATOR_H
 #define DVG_STAGES_TRAIN_GENERATOR_H
 
 #include "stages/embed.h"
 #include "stages/epoch.h"
 #include "stages/trainer.h"
-#include "stages/train_generator/pairs.h"
+#include "stages/pairs.h"
 
 struct dvg_generator_settings {
   struct dvg_train_settings train;
   char *images, *recognizer, *sampler, *domain, *visible;
   int64_t epochs, steps, batch, micro_batch, size;
-  double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_pair;
+  double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
 };
 
 extern const struct dvg_stage dvg_stage_train_generator;
@@ -27,7 +27,7 @@ extern const struct dvg_stage dvg_stage_train_generator;
 struct dvg_generator_step {
   struct dvg_graph *graph;
   struct dvg_params params, recognizer, sampler; // the last two frozen
-  int image[2], identity, swapped, noise;        // inputs
+  int image[2], identity, swapped, noise;        // inputs; swapped -1, and so exchanged, where no loss asks for them
   int reconstructed[2], exchanged[2], sampled[2]; // images (m,3,size,size)
 };
 

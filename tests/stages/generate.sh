@@ -24,6 +24,9 @@ is "the files" "$(ls set0 | tr '\n' ' ')" \
   "index.h5 shard-000000.h5 shard-000001.h5 shard-000002.h5 shard-000003.h5 shard-000004.h5 "
 check "verifies" run 2 dvg-inspect set0 --verify
 check "more ranks than shards" generate 4 one_shard --per-shard 100
+check "attributes of any two images" generate 2 any --attributes any
+check "attributes of any two images on 1" generate 1 any1 --attributes any
+check "attributes of any two images: the same files" diff -r any any1
 check "another seed" generate 2 seed --seed 2
 if [ "$(digest)" = "$root" ]; then report bad "another seed" "gives the same"; else report good; fi
 check "without scores" generate 2 bare --recognizer ""
@@ -50,6 +53,11 @@ domains = [text.decode() for text in bank["domain_name"][()]]
 for domain in "NIR", "VIS":
     rows = whole["attribute_" + domain]
     assert (bank["domain"][()][rows] == domains.index(domain)).all() and len(set(rows)) > 3, rows
+people = {name: [bank["identity"][()][pairs[f"attribute_{d}"][()]] for d in ("NIR", "VIS")]
+          for name, pairs in (("person", whole), ("any", h5py.File("any/index.h5")))}
+assert (people["person"][0] == people["person"][1]).all() and len(set(people["person"][0])) == 3, people
+assert (people["any"][0] != people["any"][1]).any() and len(set(people["any"][0])) == 3, people
+assert numpy.array_equal(h5py.File("any/index.h5")["identity"][()], whole["identity"])
 for key in scores: assert (abs(whole[key]) <= 1.00001).all(), whole[key]
 END
   check "a pair depends on its number alone" $python pairs.py

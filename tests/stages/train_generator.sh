@@ -47,6 +47,12 @@ check "one pair for 3 ranks" train 3 single --batch 1 --micro-batch 1 --steps 2
 check "one pair for 1" train 0 alone --batch 1 --micro-batch 1 --steps 2
 same "one pair" single alone
 
+# Without a loss on exchanged identities they are not painted.
+check "nothing exchanged" train 2 unswapped --pixel-swapped 0 --dump-step 5 --dump unswapped.h5
+check "nothing exchanged, on 3" train 3 unswapped3 --pixel-swapped 0
+same "nothing exchanged" unswapped unswapped3
+check_log "nothing exchanged: the log" unswapped "${terms/pixel_swapped.nir pixel_swapped.vis /}"
+
 # ---- stop and go on
 
 train 3 stopped --stop-after 4 >"$output" 2>"$output.err"

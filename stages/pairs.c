@@ -1,4 +1,4 @@
-#include "stages/train_generator/pairs.h"
+#include "stages/pairs.h"
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
