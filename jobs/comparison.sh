@@ -1,0 +1,66 @@
+# What jobs/quick-start and jobs/real-faces share: from a recogniser that knows visible light, and few real pairs, to generated pairs and a comparison
+# of the recogniser trained with and without them. Sourced by bash scripts that have set $build, $out and the sizes named below.
+# shellcheck shell=bash
+if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi # in a container
+export OPENBLAS_NUM_THREADS=1
+[ -x "$build/bin/dvg-prepare" ] || { echo "$0: $build/bin holds no programs: run make" >&2; exit 2; }
+mkdir -p "$out"
+# The paper's losses: a sampled identity is held to no photograph, and the recogniser's opinion of it weighs more.
+: "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=3000}" "${TUNE_STEPS:=400}" "${MICRO:=4}" "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0}"
+
+# Runs a program on all ranks; its whole output goes to OUT/log, the lines that say how it goes to the terminal.
+stage() { # program, arguments
+  printf '\n[%4d s] %s %s\n' $SECONDS "$1" "$2"
+  mpirun --oversubscribe -n "$RANKS" "$build/bin/$1" "${@:2}" 2>&1 | tee -a "$out/log" | grep --line-buffered -vE '^  [a-z-]+ +[^ ]*$' || true
+  [ "${PIPESTATUS[0]}" = 0 ]
+}
+
+# Trains the recogniser START further on the few real images: with the same steps and rates, whatever else it is given.
+tune() { # START, arguments
+  stage dvg-train-recognizer --images "$out/few.h5" --start "$1" --domain "$DOMAIN" --seed "$SEED" --jitter 0.5 --optimizer adam --rate 0.0005 \
+    --schedule cosine --weight-decay 0 --head-epochs 8 --head-batch 32 --head-rate 0.003 --batch 32 --micro-batch $((MICRO * 2)) \
+    --steps "$TUNE_STEPS" --log-every 200 "${@:2}"
+}
+
+# compare START: OUT/visible.h5 (many people), few.h5 (few, in both modalities) and test.h5 are there; ends with the table.
+compare() {
+  local F=$out/recognizer-adapted/recognizer.h5 Fs=$out/sampler/sampler.h5 kind weights
+
+  # 1. What the few real pairs alone can teach it. It will judge identity in both modalities, so it has to know both a little: from one that knows
+  # visible light only, the generator learns images of the other modality that look like visible ones.
+  tune "$1" --contrast none --out "$out/recognizer-adapted"
+
+  # 2. Identity features of the large set, and the sampler of new identities.
+  stage dvg-extract --images "$out/visible.h5" --weights "$F" --out "$out/features" --per-shard 512
+  stage dvg-train-sampler --features "$out/features" --out "$out/sampler" --width 0.5 --epochs "$SAMPLER_EPOCHS" --batch 128 --seed "$SEED" --log-every 200
+
+  # 3. The dual generator, from the few people seen in both; then pairs from noise.
+  # shellcheck disable=SC2086 # words
+  stage dvg-train-generator --images "$out/few.h5" --recognizer "$F" --sampler "$Fs" --domain "$DOMAIN" --out "$out/generator" --size "$SIZE" \
+    --width "$GENERATOR_WIDTH" --steps "$GENERATOR_STEPS" --rate 0.0005 --final-rate 0.1 --micro-batch "$MICRO" --seed "$SEED" $GENERATOR_LOSSES
+  stage dvg-generate --generator "$out/generator/generator.h5" --sampler "$Fs" --bank "$out/few.h5" --recognizer "$F" --domain "$DOMAIN" \
+    --count "$PAIRS" --per-shard 250 --out "$out/pairs" --seed "$SEED"
+  "$build/bin/dvg-inspect" "$out/pairs" --sheet "$out/pairs.png" --rows 12 >>"$out/log"
+
+  # 4. The recogniser further, on the few real images alone and with the generated pairs.
+  tune "$F" --contrast none --out "$out/recognizer-real"
+  tune "$F" --pairs "$out/pairs" --generated 32 --contrast both --contrast-weight 1 --push 1 --margin 0.3 --out "$out/recognizer-pairs"
+
+  # 5. Probes in the other modality against a gallery in visible light, of people never seen.
+  for kind in visible real pairs; do
+    weights=$out/recognizer-$kind/recognizer.h5
+    [ $kind != visible ] || weights=$1
+    stage dvg-evaluate --images "$out/test.h5" --weights "$weights" --probe-domain "$DOMAIN" --gallery-domain VIS --gallery-per-person 1 \
+      --out "$out/evaluation-$kind" --name "$kind" >/dev/null
+  done
+  printf '\n'
+  "$(dirname "$0")/table" "$out"
+  cat <<END
+
+look at  $out/pairs.png                generated pairs with their cosines
+         $out/generator/sheets/        what the generator learnt: input, reconstructed, sampled
+         $out/few.png                  the few real pairs
+         $out/evaluation-pairs/roc.png
+took     $SECONDS s on $RANKS ranks
+END
+}
