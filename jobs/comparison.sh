@@ -8,11 +8,11 @@ mkdir -p "$out"
 # The paper's losses: a sampled identity is held to no photograph, and the recogniser's opinion of it weighs more.
 : "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=3000}" "${TUNE_STEPS:=400}" "${MICRO:=4}" "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0}"
 
+set -o pipefail # a stage that fails ends the script, with its exit code
 # Runs a program on all ranks; its whole output goes to OUT/log, the lines that say how it goes to the terminal.
 stage() { # program, arguments
   printf '\n[%4d s] %s %s\n' $SECONDS "$1" "$2"
-  mpirun --oversubscribe -n "$RANKS" "$build/bin/$1" "${@:2}" 2>&1 | tee -a "$out/log" | grep --line-buffered -vE '^  [a-z-]+ +[^ ]*$' || true
-  [ "${PIPESTATUS[0]}" = 0 ]
+  mpirun --oversubscribe -n "$RANKS" "$build/bin/$1" "${@:2}" 2>&1 | tee -a "$out/log" | { grep --line-buffered -vE '^  [a-z-]+ +[^ ]*$' || true; }
 }
 
 # Trains the recogniser START further on the few real images: with the same steps and rates, whatever else it is given.
