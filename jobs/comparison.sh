@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi # in a container
 export OPENBLAS_NUM_THREADS=1
-[ -x "$build/bin/dvg-prepare" ] || { echo "$0: $build/bin holds no programs: run make" >&2; exit 2; }
+[ -x "$build/bin/dvg-prepare" ] || { echo "${0##*/}: error: $build/bin: holds no programs: run make" >&2; exit 2; }
 mkdir -p "$out"
 # The paper's losses: a sampled identity is held to no photograph, and the recogniser's opinion of it weighs more.
 : "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=3000}" "${TUNE_STEPS:=400}" "${MICRO:=4}" "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0}"

@@ -13,7 +13,7 @@ pipeline() { timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" "$@"; }
 submit() { timeout -k 5 "$run_limit" "$root/jobs/slurm/submit" "$@"; }
 lines() { grep -cE -- "$1" "$output"; } # of the last command's output
 
-for script in "$root"/jobs/common.sh "$root"/jobs/pipeline "$root"/jobs/quick-start "$root"/jobs/slurm/*; do
+for script in "$root"/jobs/*.sh "$root"/jobs/{pipeline,quick-start,toy-seeds,real-faces,table} "$root"/jobs/slurm/*; do
   check "${script##*/} is bash" bash -n "$script"
 done
 
@@ -155,4 +155,27 @@ check "the same weights" cmp whole/recognizer-visible/recognizer.h5 stopped/reco
 check "and again" slurm_job 2
 says "skips" "== pretrain: there already"
 is "no more requeued" "$(wc -l <scontrol.log | tr -d ' ')" 1
+# ---- the quick start, as small as it gets, and its table
+
+quick() { timeout -k 5 $((run_limit * 3)) "$root/jobs/quick-start" "$build" "$@"; }
+export PEOPLE=3 FEW=2 PRETRAIN_EPOCHS=1 SAMPLER_EPOCHS=1 GENERATOR_STEPS=1 PAIRS=8 TUNE_STEPS=1
+check "quick start" quick demo
+says "its table" "^fine-tuned with generated pairs too +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ *$"
+for f in demo/pairs.png demo/few.png demo/generator/sheets/generator-000001.png demo/evaluation-pairs/roc.png; do
+  is "$f" "$(head -c 4 $f | tail -c 3)" PNG
+done
+PEOPLE=x quick failed >"$output" 2>"$output.err"
+is "a stage that fails ends the quick start" $? 2
+says "and says why" '--people: "x" is not a whole number'
+absent "and goes no further" failed/few.h5
+for kind in visible real pairs; do
+  mkdir -p one/evaluation-$kind two/evaluation-$kind
+  echo '{"rank_1":0.5,"tar":{"0.01":0.25,"0.001":0.125}}' >one/evaluation-$kind/metrics.json
+  echo '{"rank_1":0.6,"tar":{"0.01":0.35,"0.001":null}}' >two/evaluation-$kind/metrics.json
+done
+check "table of one run" "$root/jobs/table" one
+says "its figures" "^pre-trained on visible light alone +50\.00 +25\.00 +12\.50 *$"
+check "table of two" "$root/jobs/table" one two # 50 and 60: mean 55, deviation sqrt(2 * 5^2 / 1) = 7.07
+says "mean, deviation and what can't be had" "^pre-trained on visible light alone +55\.00 \+- +7\.07 +30\.00 \+- +7\.07 +n/a *$"
+expect_fail "table of an unfinished run" 1 "nothing/evaluation-visible/metrics.json: not there" "$root/jobs/table" nothing
 summary
