@@ -116,9 +116,9 @@ static enum dvg_status shape(struct dvg_image *image, float landmarks[DVG_LANDMA
 enum dvg_status dvg_prepare_frame(struct dvg_image *frame, struct dvg_prepare_note *note,
                                   const struct dvg_prepare_framing *f, int64_t row) {
   struct dvg_image image = {0};
+  *frame = image;
   DVG_TRY(dvg_prepare_decode(&image, note, f, row));
   enum dvg_status status = DVG_OK;
-  *frame = (struct dvg_image){0};
   note->problem = (int32_t)find_problem(note, f, &f->list->rows[row]);
   if (note->problem == DVG_PROBLEM_NONE) status = shape(&image, note->landmarks, f, &f->list->rows[row]);
   if (note->problem == DVG_PROBLEM_NONE && status == DVG_OK) *frame = image;
@@ -142,6 +142,8 @@ static enum dvg_status say(const char *path, const struct dvg_prepare_note *n,
   switch ((enum dvg_prepare_problem)n->problem) {
   case DVG_PROBLEM_NONE:
     return DVG_OK;
+  case DVG_PROBLEM_UNREADABLE: // not judged here
+    break;
   case DVG_PROBLEM_SIZE:
     return say_size(path, n, f);
   case DVG_PROBLEM_SMALL:

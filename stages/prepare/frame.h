@@ -18,6 +18,7 @@ enum dvg_prepare_problem {
   DVG_PROBLEM_SHAPE,     // --resize, but not square
   DVG_PROBLEM_CHANNELS,  // gray among RGB or the other way round, and the choice left open
   DVG_PROBLEM_LANDMARKS, // align: none, or all in one place
+  DVG_PROBLEM_UNREADABLE, // set by the caller when decoding failed: its cause is the file's own
 };
 
 struct dvg_prepare_framing {
@@ -43,7 +44,7 @@ DVG_CHECKED enum dvg_status dvg_prepare_decode(struct dvg_image *image, struct d
 // Not collective. The same, then crop, scale and channels. With a problem noted `frame` stays empty.
 DVG_CHECKED enum dvg_status dvg_prepare_frame(struct dvg_image *frame, struct dvg_prepare_note *note,
                                               const struct dvg_prepare_framing *f, int64_t row);
-// Says what does not fit, naming the file; DVG_OK when all is well.
+// Says what does not fit, naming the file; DVG_OK when all is well. Not for DVG_PROBLEM_UNREADABLE.
 DVG_CHECKED enum dvg_status dvg_prepare_judge(const struct dvg_prepare_note *note,
                                               const struct dvg_prepare_framing *f, int64_t row);
 

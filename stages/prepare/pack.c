@@ -64,6 +64,7 @@ struct job {
   struct dvg_prepare_writer writer;
   struct dvg_digest sources; // of the lines "name sha256\n" of all files
   char **bad;
+  int64_t unreadable; // index into rows of the first image that could not be decoded; -1: none
 };
 
 // ---- before computing: settings, list, files
@@ -133,6 +134,27 @@ static enum dvg_status check_files(const struct job *j) {
                                                               : DVG_OK);
 }
 
+// ---- files that can't be decoded
+//
+// Ranks meet them in any order, so they are met in silence; the one that is to be said is decoded once more,
+// aloud, by the rank that met it: another one may see another disk.
+
+static enum dvg_status frame_quietly(struct dvg_image *frame, struct dvg_prepare_note *note, const struct job *j,
+                                     int64_t row) {
+  dvg_log_quiet(1);
+  enum dvg_status status = dvg_prepare_frame(frame, note, &j->framing, row);
+  dvg_log_quiet(0);
+  return status;
+}
+
+static enum dvg_status say_again(const struct job *j, int64_t row, enum dvg_status met) {
+  struct dvg_image frame;
+  struct dvg_prepare_note note;
+  DVG_TRY(dvg_prepare_frame(&frame, &note, &j->framing, row));
+  dvg_image_free(&frame);
+  return dvg_fail(met, "%s: could not be read at first, but then could", j->list.rows[row].path);
+}
+
 // ---- --skip-bad: all files are decoded twice, first to see which are bad
 
 static enum dvg_status find_bad(const struct job *j, int64_t *is_bad) {
@@ -140,9 +162,12 @@ static enum dvg_status find_bad(const struct job *j, int64_t *is_bad) {
     struct dvg_image image = {0};
     struct dvg_prepare_note note;
     if (dvg_world_stop_flag()) return DVG_STOPPED;
+    dvg_log_quiet(1); // they are counted
     enum dvg_status status = dvg_prepare_decode(&image, &note, &j->framing, j->rows[i]);
+    dvg_log_quiet(0);
     dvg_image_free(&image);
-    if (status != DVG_OK && status != DVG_ERROR_INPUT && status != DVG_ERROR_IO) return status;
+    if (status != DVG_OK && status != DVG_ERROR_INPUT && status != DVG_ERROR_IO)
+      return say_again(j, j->rows[i], status);
     is_bad[i] = status != DVG_OK;
   }
   return DVG_OK;
@@ -264,7 +289,7 @@ static enum dvg_status decode_rows(void *records, int64_t first, int64_t count, 
     unsigned char *record = (unsigned char *)records + (size_t)i * j->record_bytes;
     struct dvg_prepare_note note;
     struct dvg_image frame;
-    DVG_TRY(dvg_prepare_frame(&frame, &note, &j->framing, j->rows[first + i]));
+    if (frame_quietly(&frame, &note, j, j->rows[first + i]) != DVG_OK) note.problem = DVG_PROBLEM_UNREADABLE;
     memcpy(record, &note, sizeof note);
     if (frame.pixels) memcpy(record + sizeof note, frame.pixels, (size_t)(frame.H * frame.W * frame.C));
     dvg_image_free(&frame);
@@ -278,6 +303,10 @@ static enum dvg_status store_rows(int64_t first, int64_t count, const void *reco
     const unsigned char *record = (const unsigned char *)records + (size_t)i * j->record_bytes;
     struct dvg_prepare_note note;
     memcpy(&note, record, sizeof note);
+    if (note.problem == DVG_PROBLEM_UNREADABLE) {
+      j->unreadable = first + i;
+      return DVG_ERROR_INPUT; // said by say_unreadable
+    }
     DVG_TRY(dvg_prepare_judge(&note, &j->framing, j->rows[first + i]));
     DVG_TRY(dvg_prepare_put(&j->writer, record + sizeof note, note.landmarks));
     const char *name = j->set.name[first + i];
@@ -287,6 +316,14 @@ static enum dvg_status store_rows(int64_t first, int64_t count, const void *reco
     DVG_TRY(dvg_digest_add(&j->sources, "\n", 1));
   }
   return DVG_OK;
+}
+
+// Collective, after rank 0 has stored what could be stored.
+static enum dvg_status say_unreadable(struct job *j, int64_t block, enum dvg_status status) {
+  dvg_world_broadcast(j->w, &j->unreadable, sizeof j->unreadable, 0);
+  if (j->unreadable >= 0 && j->unreadable / block % j->w->size == j->w->rank)
+    status = say_again(j, j->rows[j->unreadable], status);
+  return dvg_world_agree(j->w, status);
 }
 
 // The lineage is the files, not the list that named them: a list and a folder of the same files give the same
@@ -314,12 +351,12 @@ static enum dvg_status run_job(struct job *j, const struct dvg_lineage *l) {
                                   .consume = store_rows,
                                   .context = j,
                                   .what = "images"};
-  DVG_TRY(dvg_distribute_ordered(j->w, &work));
+  DVG_TRY(say_unreadable(j, work.block, dvg_distribute_ordered(j->w, &work)));
   return dvg_world_agree(j->w, j->w->rank == 0 ? end(j, started) : DVG_OK);
 }
 
 static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *w, int align) {
-  struct job j = {.s = o->values, .w = w};
+  struct job j = {.s = o->values, .w = w, .unreadable = -1};
   struct dvg_lineage l;
   dvg_log_quiet(w->rank != 0); // all ranks have the same settings
   enum dvg_status status = check_settings(j.s, align);
