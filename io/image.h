@@ -37,8 +37,8 @@ enum { DVG_LANDMARKS = 10 };
 // The recogniser's crop (SPEC 4) of size x size, defined at 144: eyes level, eye midpoint at (72, 48), 48 px from eye midpoint to mouth midpoint;
 // a similarity transform (rotation from the eyes, scale from eye midpoint to mouth midpoint), sampled with an anti-aliasing kernel of the shrink
 // factor; places outside the source repeat its edge. `moved` (or NULL): the landmarks in the crop. DVG_ERROR_INPUT for landmarks that no crop follows
-// from: not finite, far outside the image, coincident, or a mouth above the eyes (left and right swapped).
+// from: not finite, far outside the image, coincident, or a mouth above the eyes (left and right swapped). `name` is for messages.
 DVG_CHECKED enum dvg_status dvg_image_align(struct dvg_image *out, float moved[DVG_LANDMARKS], const struct dvg_image *in,
-                                            const float landmarks[DVG_LANDMARKS], int64_t size);
+                                            const float landmarks[DVG_LANDMARKS], int64_t size, const char *name);
 
 #endif

@@ -26,20 +26,21 @@ static int are_sane(const float *landmarks, const struct dvg_image *in) {
 }
 
 static enum dvg_status find_similarity(struct similarity *t, const struct dvg_image *in, const float *p,
-                                       double size) {
+                                       double size, const char *name) {
   if (!are_sane(p, in))
-    return dvg_fail(DVG_ERROR_INPUT, "cannot align: a landmark is not a place near the image");
+    return dvg_fail(DVG_ERROR_INPUT, "%s: cannot align: a landmark is not a place near the image", name);
   double dx = (double)p[2] - p[0], dy = (double)p[3] - p[1], eyes = hypot(dx, dy);
   t->eye_x = ((double)p[0] + p[2]) / 2;
   t->eye_y = ((double)p[1] + p[3]) / 2;
   double mouth_x = ((double)p[6] + p[8]) / 2 - t->eye_x, mouth_y = ((double)p[7] + p[9]) / 2 - t->eye_y;
   double distance = hypot(mouth_x, mouth_y);
   if (eyes < least_distance || distance < least_distance)
-    return dvg_fail(DVG_ERROR_INPUT, "cannot align: the eyes, or eyes and mouth, are in one place");
+    return dvg_fail(DVG_ERROR_INPUT, "%s: cannot align: the eyes, or eyes and mouth, are in one place", name);
   t->c = dx / eyes;
   t->s = -dy / eyes;
   if (t->s * mouth_x + t->c * mouth_y <= 0)
-    return dvg_fail(DVG_ERROR_INPUT, "cannot align: the mouth is above the eyes; are left and right swapped?");
+    return dvg_fail(DVG_ERROR_INPUT,
+                    "%s: cannot align: the mouth is above the eyes; are left and right swapped?", name);
   double unit = size / crop_size;
   t->scale = crop_eye_to_mouth * unit / distance;
   t->target_x = crop_eye_x * unit;
@@ -100,19 +101,19 @@ static enum dvg_status shrink(struct dvg_image *smaller, float *landmarks, const
 }
 
 enum dvg_status dvg_image_align(struct dvg_image *out, float moved[DVG_LANDMARKS], const struct dvg_image *in,
-                                const float landmarks[DVG_LANDMARKS], int64_t size) {
+                                const float landmarks[DVG_LANDMARKS], int64_t size, const char *name) {
   struct similarity t, first;
   struct dvg_image made = {0}, smaller = {0};
   float places[DVG_LANDMARKS];
   memcpy(places, landmarks, sizeof places);
   enum dvg_status status;
-  DVG_TRY_GOTO(find_similarity(&t, in, places, (double)size));
+  DVG_TRY_GOTO(find_similarity(&t, in, places, (double)size, name));
   first = t;
   DVG_TRY_GOTO(dvg_image_create(&made, size, size, in->C));
   if (1 / t.scale > largest_shrink) {
     DVG_TRY_GOTO(shrink(&smaller, places, in, 1 / t.scale / 2));
     in = &smaller;
-    DVG_TRY_GOTO(find_similarity(&t, in, places, (double)size));
+    DVG_TRY_GOTO(find_similarity(&t, in, places, (double)size, name));
   }
   // Enlarging: a tent of one pixel, which is linear interpolation.
   double radius = t.scale < 1 ? 1 / t.scale : 1;

@@ -83,7 +83,8 @@ static void take(struct dvg_image *image, struct dvg_image *next) {
 }
 
 static enum dvg_status shape(struct dvg_image *image, float landmarks[DVG_LANDMARKS],
-                             const struct dvg_prepare_framing *f, const struct dvg_list_row *row) {
+                             const struct dvg_prepare_framing *f, const struct dvg_list_row *row,
+                             const char *path) {
   struct dvg_image next = {0};
   int64_t C = f->channels == DVG_CHANNELS_AUTO ? image->C : f->channels == DVG_CHANNELS_GRAY ? 1 : 3;
   if (C == 1 && image->C != 1) { // before the geometry: a third of the work
@@ -92,7 +93,7 @@ static enum dvg_status shape(struct dvg_image *image, float landmarks[DVG_LANDMA
   }
   if (row->has_landmarks) memcpy(landmarks, row->landmarks, sizeof row->landmarks);
   if (f->align) {
-    DVG_TRY(dvg_image_align(&next, landmarks, image, row->landmarks, f->size));
+    DVG_TRY(dvg_image_align(&next, landmarks, image, row->landmarks, f->size, path));
     take(image, &next);
   } else if (f->fit == DVG_FIT_CENTER_CROP) {
     move(landmarks, (double)((image->W - f->size) / 2), (double)((image->H - f->size) / 2), 1, 1);
@@ -115,14 +116,18 @@ static enum dvg_status shape(struct dvg_image *image, float landmarks[DVG_LANDMA
 
 enum dvg_status dvg_prepare_frame(struct dvg_image *frame, struct dvg_prepare_note *note,
                                   const struct dvg_prepare_framing *f, int64_t row) {
+  const struct dvg_list_row *line = &f->list->rows[row];
   struct dvg_image image = {0};
+  char *path = NULL;
   *frame = image;
   DVG_TRY(dvg_prepare_decode(&image, note, f, row));
-  enum dvg_status status = DVG_OK;
-  note->problem = (int32_t)find_problem(note, f, &f->list->rows[row]);
-  if (note->problem == DVG_PROBLEM_NONE) status = shape(&image, note->landmarks, f, &f->list->rows[row]);
+  enum dvg_status status = dvg_list_path(&path, f->list, row);
+  note->problem = (int32_t)find_problem(note, f, line);
+  if (note->problem == DVG_PROBLEM_NONE && status == DVG_OK)
+    status = shape(&image, note->landmarks, f, line, path);
   if (note->problem == DVG_PROBLEM_NONE && status == DVG_OK) *frame = image;
   else dvg_image_free(&image);
+  dvg_free(&path);
   return status;
 }
 

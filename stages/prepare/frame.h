@@ -18,7 +18,7 @@ enum dvg_prepare_problem {
   DVG_PROBLEM_SHAPE,     // --resize, but not square
   DVG_PROBLEM_CHANNELS,  // gray among RGB or the other way round, and the choice left open
   DVG_PROBLEM_LANDMARKS, // align: none, or all in one place
-  DVG_PROBLEM_UNREADABLE, // set by the caller when decoding failed: its cause is the file's own
+  DVG_PROBLEM_UNREADABLE, // set by the caller when decoding or aligning failed, which says why
 };
 
 struct dvg_prepare_framing {

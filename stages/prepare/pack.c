@@ -26,7 +26,7 @@ struct settings {
   DVG_OPTION_CHOICE(struct settings, channels, "channels", "auto", "auto|gray|rgb",                            \
                     "what to store; auto: as the files are, which then must be alike"),                        \
       DVG_OPTION_FLAG(struct settings, skip_bad, "skip-bad", "0",                                              \
-                      "leave out files that can't be read (listed in the dataset `bad`)"),                     \
+                      "leave out files that can't be read or aligned (listed in the dataset `bad`)"),          \
       DVG_OPTION_PATH(struct settings, out, "out", NULL, "images file to write (.h5)"),                        \
       DVG_OPTION_PATH(struct settings, sheet, "sheet", "", "contact sheet to write (.png)")
 
@@ -64,7 +64,7 @@ struct job {
   struct dvg_prepare_writer writer;
   struct dvg_digest sources; // of the lines "name sha256\n" of all files
   char **bad;
-  int64_t unreadable; // index into rows of the first image that could not be decoded; -1: none
+  int64_t unreadable; // index into rows of the first one that could not be decoded or aligned; -1: none
 };
 
 // ---- before computing: settings, list, files
@@ -134,7 +134,7 @@ static enum dvg_status check_files(const struct job *j) {
                                                               : DVG_OK);
 }
 
-// ---- files that can't be decoded
+// ---- files that can't be decoded or aligned
 //
 // Ranks meet them in any order, so they are met in silence; the one that is to be said is decoded once more,
 // aloud, by the rank that met it: another one may see another disk.
@@ -157,13 +157,20 @@ static enum dvg_status say_again(const struct job *j, int64_t row, enum dvg_stat
 
 // ---- --skip-bad: all files are decoded twice, first to see which are bad
 
+// Whether anything can come of a row: of pack, as soon as its file is decoded.
+static enum dvg_status try_row(struct dvg_image *image, const struct job *j, int64_t row) {
+  struct dvg_prepare_note note;
+  if (!j->framing.align) return dvg_prepare_decode(image, &note, &j->framing, row);
+  DVG_TRY(dvg_prepare_frame(image, &note, &j->framing, row));
+  return dvg_prepare_judge(&note, &j->framing, row);
+}
+
 static enum dvg_status find_bad(const struct job *j, int64_t *is_bad) {
   for (int64_t i = j->w->rank; i < j->n_rows; i += j->w->size) {
     struct dvg_image image = {0};
-    struct dvg_prepare_note note;
     if (dvg_world_stop_flag()) return DVG_STOPPED;
     dvg_log_quiet(1); // they are counted
-    enum dvg_status status = dvg_prepare_decode(&image, &note, &j->framing, j->rows[i]);
+    enum dvg_status status = try_row(&image, j, j->rows[i]);
     dvg_log_quiet(0);
     dvg_image_free(&image);
     if (status != DVG_OK && status != DVG_ERROR_INPUT && status != DVG_ERROR_IO)
@@ -184,7 +191,7 @@ static enum dvg_status drop_bad(struct job *j, const int64_t *is_bad) {
   if (n_bad > 0 && j->w->rank == 0)
     dvg_warn("%lld of %lld files are bad and left out", (long long)n_bad, (long long)(n_good + n_bad));
   if (n_good > 0) return DVG_OK;
-  return j->w->rank == 0 ? dvg_fail(DVG_ERROR_INPUT, "no file that could be read is left") : DVG_ERROR_INPUT;
+  return j->w->rank == 0 ? dvg_fail(DVG_ERROR_INPUT, "no good file is left") : DVG_ERROR_INPUT;
 }
 
 // Collective.

@@ -92,7 +92,7 @@ refused "no image" 3 "NIR/p01/001.png" --list bad/list.txt
 for i in 0 1 2; do head -c $((900 + i)) set/VIS/p00/000.png >bad/cut$i.png; done
 sed -e '7s/[^ ]*/cut0.png/; 8s/[^ ]*/cut1.png/; 9s/[^ ]*/cut2.png/' set/list.txt >bad/cut.txt
 refused "the first of three" 3 "cut0.png" --list bad/cut.txt --fit resize --size 512
-sed '7s|[^ ]*|VIS/p00/000.png|' bad/cut.txt >bad/cut2.txt
+sed 's,cut0.png,VIS/p03/000.png,' bad/cut.txt >bad/cut2.txt
 refused "the first of two" 3 "rank 1 of 3.*cut1.png" --list bad/cut2.txt --fit resize --size 512
 : >bad/NIR/p01/001.png
 refused "empty file" 3 "NIR/p01/001.png" --list bad/list.txt
@@ -138,7 +138,7 @@ says "are counted" "warning: .*4 of 16 files are bad and left out"
 is "and no errors" "$(grep -c 'error:' "$output.err")" 0
 check "skip-bad is the same on 3" cmp skip1.h5 skip3.h5
 grep 'NIR.p01.001' bad/list.txt >bad/only.txt
-expect_fail "nothing left" 3 "no file that could be read is left" run 2 dvg-prepare pack --list bad/only.txt --skip-bad --out x.h5
+expect_fail "nothing left" 3 "no good file is left" run 2 dvg-prepare pack --list bad/only.txt --skip-bad --out x.h5
 absent "nothing left, no file" x.h5
 
 # ---- align
@@ -153,6 +153,15 @@ awk -F'\t' -v OFS='\t' 'NR == 4 { for (i = 5; i <= 14; i++) $i = 7 } { print }' 
 expect_fail "no face" 3 "VIS/p01/000.png: its landmarks" run 3 dvg-prepare align --list large/flat.tsv --out x.h5
 awk -F'\t' -v OFS='\t' 'NR == 4 { $7 = "nan" } { print }' large/index.tsv >large/nan.tsv
 expect_fail "not a number" 3 "nan.tsv:4: " run 3 dvg-prepare align --list large/nan.tsv --out x.h5
+# A mouth above the eyes, and a landmark far away; the message may come from any rank.
+awk -F'\t' -v OFS='\t' 'NR == 4 { $12 = $14 = 3 } NR == 9 { $9 = 9000 } { print }' large/index.tsv >large/odd.tsv
+for n in 1 3; do
+  expect_fail "a mouth above the eyes, on $n" 3 "VIS/p01/000.png: cannot align: the mouth is above" run $n dvg-prepare align \
+    --list large/odd.tsv --out x.h5
+done
+check "align --skip-bad" run 3 dvg-prepare align --list large/odd.tsv --skip-bad --out odd.h5
+says "leaves them out" "warning: .*2 of 12 files are bad and left out"
+is "without an error" "$(grep -c 'error:' "$output.err")" 0
 absent "align leaves nothing" x.h5
 is "no temporary file anywhere" "$(find . -name '*.part')" ""
 summary

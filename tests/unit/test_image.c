@@ -405,7 +405,7 @@ static void align_one(double scale, double angle, int size) {
   for (int y = 0; y < side; y++)
     for (int x = 0; x < side; x++)
       image.pixels[y * side + x] = (unsigned char)lrint(scene((x + 0.5) / scale, (y + 0.5) / scale));
-  CHECK_OK(dvg_image_align(&out, moved, &image, landmarks, size));
+  CHECK_OK(dvg_image_align(&out, moved, &image, landmarks, size, "image"));
   CU_ASSERT_TRUE_FATAL(out.H == size && out.W == size && out.C == 1);
   CHECK_CLOSE("landmarks in the crop", moved, want, 10, 1e-5);
   for (int j = 0; j < size; j++)
@@ -438,7 +438,7 @@ static void check_stripes(double shrink, int width) {
   for (int i = 0; i < 10; i++) landmarks[i] = (float)(face[i / 2][i % 2] * shrink);
   CHECK_OK(dvg_image_create(&image, side, side, 3));
   for (int i = 0; i < side * side * 3; i++) image.pixels[i] = i / 3 % side / width % 2 ? 255 : 0;
-  CHECK_OK(dvg_image_align(&out, NULL, &image, landmarks, 144));
+  CHECK_OK(dvg_image_align(&out, NULL, &image, landmarks, 144, "image"));
   for (int i = 0; out.pixels && i < 144 * 144 * 3; i++) {
     if (i / 3 % 144 < 4 || i / 3 % 144 > 139) continue; // the repeated edge is of one colour
     if (out.pixels[i] < low) low = out.pixels[i];
@@ -460,7 +460,7 @@ static void refuses_bad_landmarks(void) {
   static const float good[10] = {30, 40, 70, 40, 50, 60, 35, 80, 65, 80};
   struct dvg_image image, out = {0};
   make_image(&image, 100, 100, 3);
-  CHECK_OK(dvg_image_align(&out, NULL, &image, good, 144));
+  CHECK_OK(dvg_image_align(&out, NULL, &image, good, 144, "image"));
   dvg_image_free(&out);
   dvg_log_quiet(1);
   for (int k = 0; k < 7; k++) {
@@ -473,7 +473,7 @@ static void refuses_bad_landmarks(void) {
     if (k == 4) bad[0] = 70, bad[2] = 30;                   // eyes swapped
     if (k == 5) bad[4] = 1e9f;
     if (k == 6) memset(bad, 0, sizeof bad);
-    CU_ASSERT_EQUAL(dvg_image_align(&out, NULL, &image, bad, 144), DVG_ERROR_INPUT);
+    CU_ASSERT_EQUAL(dvg_image_align(&out, NULL, &image, bad, 144, "image"), DVG_ERROR_INPUT);
     CU_ASSERT_PTR_NULL(out.pixels);
   }
   dvg_log_quiet(0);
