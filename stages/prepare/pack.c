@@ -139,8 +139,8 @@ static enum dvg_status check_files(const struct job *j) {
 // Ranks meet them in any order, so they are met in silence; the one that is to be said is decoded once more,
 // aloud, by the rank that met it: another one may see another disk.
 
-static enum dvg_status frame_quietly(struct dvg_image *frame, struct dvg_prepare_note *note, const struct job *j,
-                                     int64_t row) {
+static enum dvg_status frame_quietly(struct dvg_image *frame, struct dvg_prepare_note *note,
+                                     const struct job *j, int64_t row) {
   dvg_log_quiet(1);
   enum dvg_status status = dvg_prepare_frame(frame, note, &j->framing, row);
   dvg_log_quiet(0);
@@ -282,7 +282,8 @@ static enum dvg_status begin(struct job *j, const struct dvg_lineage *l) {
   DVG_TRY(fill_columns(j));
   DVG_TRY(dvg_prepare_set_lonely(&n_lonely, &j->set));
   if (n_lonely > 0)
-    dvg_warn("%lld of %lld people have images in one domain only: kept here, left out by the trainers",
+    dvg_warn("%lld of %lld people have images in one domain only: kept here, left out when the generator is "
+             "trained",
              (long long)n_lonely, (long long)j->set.n_people);
   DVG_TRY(dvg_digest_begin(&j->sources));
   return dvg_prepare_begin(&j->writer, &j->set, j->s->out, j->s->sheet, l);
