@@ -42,7 +42,7 @@ generate="dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NI
   check "all is well without" apart : $sampler
   rm -rf out
   rank1 "no features" 4 "features/index.h5: " "rm features/index.h5" $sampler
-  rank1 "a shard is missing, in the middle of training" 4 "features/shard-000002.h5: " "rm features/shard-000002.h5" $sampler
+  rank1 "a shard is missing" 4 "features/shard-000002.h5: " "rm features/shard-000002.h5" $sampler
   rank1 "no images for the generator" 4 "toy.h5: " "rm toy.h5" $generator
   rank1 "truncated images" 3 "toy.h5: " "truncate -s 5000 toy.h5" $generator
   rank1 "no images for the recogniser" 4 "toy.h5: " "rm toy.h5" $recognizer

@@ -207,13 +207,19 @@ static void reads_across_borders(void) {
   dvg_shard_reader_close(&r);
   CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "features", 2), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 1), DVG_ERROR_INPUT);
-  // A shard exchanged for another good one.
-  write_shard(&s, 3, "seed = 9\n", 5);
+  // A shard exchanged for another good one, at once and later.
   CHECK_OK(dvg_shard_reader_open(&r, at("r"), "pairs", 2));
+  write_shard(&s, 3, "seed = 9\n", 5);
   CU_ASSERT_EQUAL(dvg_shard_reader_read(r, "number", DVG_I64, 15, 1, &number), DVG_ERROR_INPUT);
-  dvg_log_quiet(0);
   CHECK_OK(dvg_shard_reader_read(r, "number", DVG_I64, 20, 1, &number));
   dvg_shard_reader_close(&r);
+  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 2), DVG_ERROR_INPUT);
+  CHECK_OK(dvg_path_write_text(at("r/shard-000003.h5"), "no shard"));
+  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 2), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(unlink(at("r/shard-000003.h5")), 0);
+  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 2), DVG_ERROR_IO);
+  CU_ASSERT_PTR_NULL(r);
+  dvg_log_quiet(0);
   dvg_shards_free(&s);
 }
 
