@@ -84,8 +84,11 @@ static enum dvg_status check_shard(const struct dvg_shards *s, int64_t shard, co
   struct dvg_artifact *a = NULL;
   *pending = 1;
   if (!dvg_path_exists(path)) return DVG_OK;
-  // Any schema first: a good file of another kind is not ours to overwrite, a damaged one is.
-  if (dvg_artifact_open(&a, path, NULL, 0) != DVG_OK) {
+  // Any schema first: a good file of another kind is not ours to overwrite, a damaged one is, and no error.
+  dvg_log_quiet(1);
+  enum dvg_status opened = dvg_artifact_open(&a, path, NULL, 0);
+  dvg_log_quiet(0);
+  if (opened != DVG_OK) {
     dvg_warn("%s: not readable, will be made again", path);
     return DVG_OK;
   }
@@ -115,6 +118,19 @@ enum dvg_status dvg_shards_pending(const struct dvg_shards *s, const char *schem
   }
   *n_pending = n;
   return DVG_OK;
+}
+
+int dvg_shards_is_damaged(const struct dvg_shards *s, int64_t shard) {
+  struct dvg_artifact *a = NULL;
+  char *path = NULL;
+  if (dvg_shards_path(&path, s, shard) != DVG_OK) return 1;
+  dvg_log_quiet(1); // no error: it is made again
+  int bad = dvg_artifact_open(&a, path, NULL, 0) != DVG_OK || dvg_artifact_verify(a) != DVG_OK;
+  dvg_log_quiet(0);
+  if (bad) dvg_warn("%s: its content is not that of its digest, will be made again", path);
+  dvg_artifact_close(&a);
+  dvg_free(&path);
+  return bad;
 }
 
 // ---- the index

@@ -26,9 +26,13 @@ int64_t dvg_shards_first(const struct dvg_shards *s, int64_t shard);
 int64_t dvg_shards_rows(const struct dvg_shards *s, int64_t shard);
 
 // pending[k] = 1 for each shard to be made: not there, of another size than it should be, or made with other settings or inputs than given (its stored
-// `settings` and `inputs` attributes are compared: what is there from another run is refused with DVG_ERROR_INPUT, not overwritten).
+// `settings` and `inputs` attributes are compared: what is there from another run is refused with DVG_ERROR_INPUT, not overwritten). Headers only: the
+// content is for dvg_shards_is_damaged. What can't be read is pending, with a warning.
 DVG_CHECKED enum dvg_status dvg_shards_pending(const struct dvg_shards *s, const char *schema, int64_t version, const char *settings,
                                                const char *inputs, unsigned char *pending, int64_t *n_pending);
+
+// Whether the content of a shard that is not pending differs from its digest (all bytes are read), with a warning that names it.
+int dvg_shards_is_damaged(const struct dvg_shards *s, int64_t shard);
 
 // Writes index.h5 over the finished shards; root digest in `root`. Rank 0 only.
 DVG_CHECKED enum dvg_status dvg_shards_index(const struct dvg_shards *s, const char *schema, const char *program, const char *settings,
@@ -36,6 +40,7 @@ DVG_CHECKED enum dvg_status dvg_shards_index(const struct dvg_shards *s, const c
 
 // ---- reading a set: from its folder (needs index.h5), row access through the index; keeps few shards open.
 struct dvg_shard_reader;
+// Opens the index and looks at the header of every shard: one that is missing, no HDF5, of another schema or digest than the index says is an error.
 DVG_CHECKED enum dvg_status dvg_shard_reader_open(struct dvg_shard_reader **r, const char *folder, const char *schema, int64_t version);
 void dvg_shard_reader_close(struct dvg_shard_reader **r);
 int64_t dvg_shard_reader_items(const struct dvg_shard_reader *r);

@@ -116,6 +116,52 @@ enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, co
   return DVG_OK;
 }
 
+// ---- continuing a sharded set
+
+static enum dvg_status look_for_pending(unsigned char *pending, const struct dvg_shards *s, const char *schema,
+                                        int64_t version, const struct dvg_lineage *l) {
+  char *inputs = NULL;
+  int64_t n_pending;
+  DVG_TRY(dvg_lineage_inputs(&inputs, l));
+  enum dvg_status status = dvg_shards_pending(s, schema, version, l->settings, inputs, pending, &n_pending);
+  dvg_free(&inputs);
+  return status;
+}
+
+// damaged[k] = 1 for each finished shard of this rank's share whose content is not what it was.
+static enum dvg_status look_for_damage(int64_t *damaged, const unsigned char *pending,
+                                       const struct dvg_world *w, const struct dvg_shards *s) {
+  int64_t turn = 0;
+  for (int64_t k = 0; k < s->n_shards; k++) {
+    if (pending[k] || turn++ % w->size != w->rank) continue;
+    if (dvg_world_stop_flag()) return DVG_STOPPED;
+    damaged[k] = dvg_shards_is_damaged(s, k);
+  }
+  return DVG_OK;
+}
+
+enum dvg_status dvg_stage_find_pending(unsigned char *pending, const struct dvg_world *w,
+                                       const struct dvg_shards *s, const char *schema, int64_t version,
+                                       const struct dvg_lineage *l) {
+  int64_t *damaged = NULL, n_done = 0;
+  enum dvg_status status = w->rank == 0 ? look_for_pending(pending, s, schema, version, l) : DVG_OK;
+  DVG_TRY(dvg_world_agree(w, status));
+  dvg_world_broadcast(w, pending, (size_t)s->n_shards, 0);
+  DVG_TRY_GOTO(dvg_world_agree(w, DVG_NEW(&damaged, s->n_shards, "damaged shards")));
+  DVG_TRY_GOTO(dvg_world_agree(w, look_for_damage(damaged, pending, w, s)));
+  dvg_world_sum(w, damaged, s->n_shards);
+  for (int64_t k = 0; k < s->n_shards; k++) {
+    if (damaged[k]) pending[k] = 1;
+    n_done += !pending[k];
+  }
+  if (n_done > 0) dvg_info("%lld of %lld shards are there already", (long long)n_done, (long long)s->n_shards);
+done:
+  dvg_free(&damaged);
+  return status;
+}
+
+// ---- the output
+
 enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path) {
   return dvg_world_agree(w, w->rank == 0 ? dvg_path_make_folder(path) : DVG_OK);
 }

@@ -6,6 +6,7 @@
 
 #include "common/base/options.h"
 #include "io/artifact.h"
+#include "io/shards.h"
 #include "mpi/world.h"
 
 struct dvg_stage {
@@ -44,6 +45,11 @@ DVG_CHECKED enum dvg_status dvg_lineage_inputs(char **text, const struct dvg_lin
 // dvg_artifact_create with program, settings and inputs of `l`.
 DVG_CHECKED enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, const char *schema, int64_t version,
                                                const struct dvg_lineage *l);
+
+// Collective. pending[k] = 1 (others 0) for each shard of a set that is to be made, on all ranks: dvg_shards_pending, and those
+// whose content is damaged, which all ranks look for. Says how many are there.
+DVG_CHECKED enum dvg_status dvg_stage_find_pending(unsigned char *pending, const struct dvg_world *w, const struct dvg_shards *s,
+                                                   const char *schema, int64_t version, const struct dvg_lineage *l);
 
 // Collective. Rank 0 makes the output folder and checks that it can be written; agreed.
 DVG_CHECKED enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path);

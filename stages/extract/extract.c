@@ -32,8 +32,7 @@ struct job {
   struct dvg_lineage lineage;
   int64_t *rows, n_rows;
   struct dvg_shards shards;
-  unsigned char *pending; // (n_shards)
-  int64_t n_pending;
+  unsigned char *pending;       // (n_shards)
   float *features;              // (per_shard,256) of the shard at work
   int64_t *identity;            // (per_shard)
   struct dvg_progress progress; // in images of this rank
@@ -66,28 +65,17 @@ static enum dvg_status describe_shards(void *context) {
   return dvg_shards_create(&j->shards, j->s->out, j->n_rows, j->s->per_shard);
 }
 
-static enum dvg_status look_for_pending(struct job *j) {
-  char *inputs = NULL;
-  DVG_TRY(dvg_lineage_inputs(&inputs, &j->lineage));
-  enum dvg_status status = dvg_shards_pending(&j->shards, "features", VERSION, j->lineage.settings, inputs,
-                                              j->pending, &j->n_pending);
-  dvg_free(&inputs);
-  return status;
-}
-
-// Collective. Which shards are to be made; said when some are there.
+// Collective. Which shards are to be made.
 static enum dvg_status find_pending(struct job *j) {
   DVG_TRY(dvg_world_root_first(j->w, describe_shards, j));
   int64_t n = j->shards.n_shards;
   DVG_TRY(dvg_world_agree(j->w, DVG_NEW(&j->pending, n, "pending shards")));
-  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? look_for_pending(j) : DVG_OK));
-  dvg_world_broadcast(j->w, j->pending, (size_t)n, 0);
-  dvg_world_broadcast(j->w, &j->n_pending, sizeof j->n_pending, 0);
-  if (j->n_pending < n)
-    dvg_info("%lld of %lld shards are there already", (long long)(n - j->n_pending), (long long)n);
-  if (j->n_pending > 0 && j->n_pending < j->w->size)
+  DVG_TRY(dvg_stage_find_pending(j->pending, j->w, &j->shards, "features", VERSION, &j->lineage));
+  int64_t n_pending = 0;
+  for (int64_t k = 0; k < n; k++) n_pending += j->pending[k];
+  if (n_pending > 0 && n_pending < j->w->size)
     dvg_info("%lld shards for %d ranks: a smaller --per-shard would give all of them work",
-             (long long)j->n_pending, j->w->size);
+             (long long)n_pending, j->w->size);
   return DVG_OK;
 }
 

@@ -282,23 +282,6 @@ static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   return DVG_OK;
 }
 
-// Rank 0 finds which shards are missing and tells the others.
-static enum dvg_status find_pending(struct job *j, unsigned char *pending, int64_t *n_pending) {
-  char *inputs = NULL;
-  enum dvg_status status = DVG_OK;
-  if (j->w->rank == 0) {
-    status = dvg_lineage_inputs(&inputs, j->lineage);
-    if (status == DVG_OK)
-      status = dvg_shards_pending(&j->shards, "pairs", SCHEMA_VERSION, j->lineage->settings, inputs, pending,
-                                  n_pending);
-    dvg_free(&inputs);
-  }
-  DVG_TRY(dvg_world_agree(j->w, status));
-  dvg_world_broadcast(j->w, pending, (size_t)j->shards.n_shards, 0);
-  dvg_world_broadcast(j->w, n_pending, sizeof *n_pending, 0);
-  return DVG_OK;
-}
-
 static enum dvg_status describe_shards(void *context) {
   struct job *j = context;
   return dvg_shards_create(&j->shards, j->set->out, j->set->count, j->set->per_shard);
@@ -306,15 +289,12 @@ static enum dvg_status describe_shards(void *context) {
 
 static enum dvg_status generate(struct job *j, struct dvg_lineage *lineage) {
   unsigned char *pending = NULL;
-  int64_t n_pending = 0;
   double start = dvg_seconds();
   DVG_TRY(load(j, lineage));
   DVG_TRY(dvg_world_root_first(j->w, describe_shards, j)); // makes the folder
   enum dvg_status status = dvg_world_agree(j->w, DVG_NEW(&pending, j->shards.n_shards, "shards to make"));
-  if (status == DVG_OK) status = find_pending(j, pending, &n_pending);
-  if (status == DVG_OK && n_pending < j->shards.n_shards)
-    dvg_info("%lld of %lld shards are there already", (long long)(j->shards.n_shards - n_pending),
-             (long long)j->shards.n_shards);
+  if (status == DVG_OK)
+    status = dvg_stage_find_pending(pending, j->w, &j->shards, "pairs", SCHEMA_VERSION, lineage);
   if (status == DVG_OK)
     status = dvg_distribute_tasks(j->w, j->shards.n_shards, pending, make_shard, j, "shards");
   if (status == DVG_OK) {

@@ -43,6 +43,20 @@ rm set0/shard-000002.h5
 check "a half-written shard" extract 2 set0
 check "is replaced" diff -r set0 set1
 
+# Damaged in its data, truncated, and no shard at all: made again, named in warnings, and no errors.
+for n in 1 3; do
+  printf '\x5a\x5a\x5a\x5a' | dd of=set0/shard-000001.h5 bs=1 seek=4096 conv=notrunc 2>/dev/null
+  is "a byte is changed" "$(cmp -s set0/shard-000001.h5 set1/shard-000001.h5 && echo same || echo differs)" differs
+  truncate -s 3000 set0/shard-000002.h5
+  echo text >set0/shard-000003.h5
+  check "damaged shards on $n" extract $n set0
+  says "one is kept" "1 of 4 shards are there already"
+  says "one is named" "warning: .*set0/shard-000001.h5: its content is not that of its digest, will be made again"
+  says "another is" "warning: .*set0/shard-000002.h5: not readable, will be made again"
+  is "and no errors" "$(grep -c 'error:' "$output.err")" 0
+  check "are made again" diff -r set0 set1
+done
+
 # ---- other settings into the same folder
 
 expect_fail "another shard size" 3 "set0" extract 2 set0 --per-shard 5

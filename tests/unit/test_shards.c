@@ -240,6 +240,8 @@ static void verifies(void) {
   fseek(f, (long)place, SEEK_SET);
   fputc(46, f);
   fclose(f);
+  CU_ASSERT_FALSE(dvg_shards_is_damaged(&s, 2));
+  CU_ASSERT_TRUE(dvg_shards_is_damaged(&s, 3));
   dvg_log_quiet(1);
   CU_ASSERT_EQUAL(dvg_shards_verify(at("v"), 0, 1), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(dvg_shards_verify(at("v"), 3, 5), DVG_ERROR_INPUT);
