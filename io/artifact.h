@@ -112,6 +112,10 @@ DVG_CHECKED enum dvg_status dvg_artifact_verify(const struct dvg_artifact *a);
 int dvg_path_exists(const char *path);
 // Makes a folder and its parents; DVG_ERROR_IO if it can't be written into.
 DVG_CHECKED enum dvg_status dvg_path_make_folder(const char *path);
+// Removes a file; one that isn't there is no error.
+DVG_CHECKED enum dvg_status dvg_path_remove(const char *path);
+// Makes and removes a file in a folder: DVG_ERROR_IO if it can't be written into, whatever its mode says.
+DVG_CHECKED enum dvg_status dvg_path_try_folder(const char *path);
 // Writes a small text file (reports, TSV, JSON) atomically, as artifacts are.
 DVG_CHECKED enum dvg_status dvg_path_write_text(const char *path, const char *text);
 DVG_CHECKED enum dvg_status dvg_path_write_bytes(const char *path, const void *bytes, size_t n_bytes);

@@ -56,6 +56,24 @@ done:
   return status;
 }
 
+enum dvg_status dvg_path_remove(const char *path) {
+  if (unlink(path) == 0 || errno == ENOENT) return DVG_OK;
+  return dvg_fail(DVG_ERROR_IO, "%s: cannot remove: %s", path, strerror(errno));
+}
+
+// access() is not enough: root may write anywhere, it says, and a read-only export is found only by writing.
+enum dvg_status dvg_path_try_folder(const char *path) {
+  char *trial = NULL;
+  DVG_TRY(dvg_text(&trial, "%s/trial.part", path));
+  int fd = open(trial, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  enum dvg_status status =
+      fd < 0 ? dvg_fail(DVG_ERROR_IO, "%s: cannot write into this folder: %s", path, strerror(errno)) : DVG_OK;
+  if (fd >= 0) close(fd);
+  if (status == DVG_OK) status = dvg_path_remove(trial);
+  dvg_free(&trial);
+  return status;
+}
+
 static enum dvg_status sync_at(const char *path, int flags) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
   if (fd < 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot open to sync: %s", path, strerror(errno));

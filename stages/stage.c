@@ -122,6 +122,7 @@ static enum dvg_status look_for_pending(unsigned char *pending, const struct dvg
                                         int64_t version, const struct dvg_lineage *l) {
   char *inputs = NULL;
   int64_t n_pending;
+  DVG_TRY(dvg_path_try_folder(s->folder)); // or each rank would say that it can't write its shard
   DVG_TRY(dvg_lineage_inputs(&inputs, l));
   enum dvg_status status = dvg_shards_pending(s, schema, version, l->settings, inputs, pending, &n_pending);
   dvg_free(&inputs);
@@ -163,5 +164,7 @@ done:
 // ---- the output
 
 enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path) {
-  return dvg_world_agree(w, w->rank == 0 ? dvg_path_make_folder(path) : DVG_OK);
+  enum dvg_status status = w->rank == 0 ? dvg_path_make_folder(path) : DVG_OK;
+  if (status == DVG_OK && w->rank == 0) status = dvg_path_try_folder(path);
+  return dvg_world_agree(w, status);
 }

@@ -47,7 +47,7 @@ DVG_CHECKED enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const ch
                                                const struct dvg_lineage *l);
 
 // Collective. pending[k] = 1 (others 0) for each shard of a set that is to be made, on all ranks: dvg_shards_pending, and those
-// whose content is damaged, which all ranks look for. Says how many are there.
+// whose content is damaged, which all ranks look for. Says how many are there. DVG_ERROR_IO for a folder that takes no file.
 DVG_CHECKED enum dvg_status dvg_stage_find_pending(unsigned char *pending, const struct dvg_world *w, const struct dvg_shards *s,
                                                    const char *schema, int64_t version, const struct dvg_lineage *l);
 

@@ -130,4 +130,5 @@ expect_fail "no --out" 2 "out" run 2 dvg-extract --images images.h5 --weights f.
 expect_fail "the folder is a file" 4 "f.h5" extract 3 f.h5
 expect_fail "the folder is in a file" 4 "f.h5" extract 3 f.h5/set
 expect_fail "the folder can't be made" 4 "/proc/features" extract 3 /proc/features
+for n in 1 2; do expect_fail "a folder that takes no file, on $n" 4 "/proc: cannot write into this folder" extract $n /proc; done
 summary
