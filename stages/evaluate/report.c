@@ -346,6 +346,15 @@ static enum dvg_status plot_scores(const struct dvg_report *r, const char *path)
   return dvg_plot_write(&plot, path);
 }
 
+// evaluation.h5 goes first: after a kill it must not stand beside files of another run.
+static enum dvg_status remove_file(const char *folder, const char *name) {
+  char *path = NULL;
+  DVG_TRY(dvg_text(&path, "%s/%s", folder, name));
+  enum dvg_status status = dvg_path_remove(path);
+  dvg_free(&path);
+  return status;
+}
+
 enum dvg_status dvg_report_files(const struct dvg_report *r, const char *folder) {
   static const struct {
     const char *name;
@@ -355,8 +364,12 @@ enum dvg_status dvg_report_files(const struct dvg_report *r, const char *folder)
                {"roc.tsv", write_tsv, 1},
                {"roc.png", plot_roc, 1},
                {"scores.png", plot_scores, 1}};
+  DVG_TRY(remove_file(folder, "evaluation.h5"));
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-    if (files[i].of_protocol && !r->protocol) continue;
+    if (files[i].of_protocol && !r->protocol) {
+      DVG_TRY(remove_file(folder, files[i].name));
+      continue;
+    }
     char *path = NULL;
     DVG_TRY(dvg_text(&path, "%s/%s", folder, files[i].name));
     enum dvg_status status = files[i].write(r, path);

@@ -44,7 +44,8 @@ void dvg_report_free(struct dvg_report *r);
 void dvg_report_print(const struct dvg_report *r);
 // The attributes and small datasets of evaluation.h5.
 DVG_CHECKED enum dvg_status dvg_report_write(struct dvg_artifact *a, const struct dvg_report *r);
-// metrics.json, roc.tsv, roc.png, scores.png into the folder.
+// metrics.json, roc.tsv, roc.png, scores.png into the folder, from which evaluation.h5 and what is not made this
+// time are removed.
 DVG_CHECKED enum dvg_status dvg_report_files(const struct dvg_report *r, const char *folder);
 
 #endif

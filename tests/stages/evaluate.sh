@@ -84,6 +84,14 @@ for n in 2 3 4; do check "pairs' JSON on $n ranks" cmp p1/metrics.json "p$n/metr
 check "a sample of the pairs" evaluate 2 --pairs pairs --pairs-sample 5 --out sample
 is "is as large as asked" "$(metric sample sampled)/$(metric sample items)" 5/21
 check "images and pairs together" evaluate 2 --images toy.h5 --pairs pairs --out both
+# A used folder: what another run left and this one doesn't make goes, and evaluation.h5 first of all.
+cp -r both used
+check "pairs alone into the same folder" evaluate 2 --pairs pairs --out used
+is "leaves no ROC of the other run" "$(ls used | tr '\n' ' ')" "evaluation.h5 metrics.json "
+check "is that of a new folder" cmp p1/evaluation.h5 used/evaluation.h5
+rm -r used && cp -r both used && rm used/roc.png && mkdir used/roc.png
+expect_fail "a plot that can't be written" 4 'used/roc.png' evaluate 2 --images toy.h5 --out used
+absent "no evaluation of another run beside new metrics" used/evaluation.h5
 is "have both" "$(metric both ms)/$(metric both auc)" "$(metric p1 ms)/$(metric r0 auc)"
 
 # ---- what is refused
