@@ -183,14 +183,17 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
   }
   DVG_TRY_GOTO(dvg_stage_make_folder(w, s->out));
   DVG_TRY_GOTO(dvg_embedder_create(&embedder, w, s->weights));
+  // All inputs are looked at before the first image is embedded: the protocol's here, the pairs in their turn,
+  // which is first.
+  if (gallery) DVG_TRY_GOTO(dvg_protocol_check(&protocol, w, &embedder));
+  if (s->pairs[0]) {
+    DVG_TRY_GOTO(dvg_pair_quality(&quality, w, &embedder, s->pairs, s->pairs_sample));
+    r.quality = &quality;
+  }
   if (gallery) {
     DVG_TRY_GOTO(dvg_protocol_embed(&protocol, w, &embedder));
     DVG_TRY_GOTO(dvg_scores_create(&scores, w, &protocol));
     r.scores = &scores;
-  }
-  if (s->pairs[0]) {
-    DVG_TRY_GOTO(dvg_pair_quality(&quality, w, &embedder, s->pairs, s->pairs_sample));
-    r.quality = &quality;
   }
   DVG_TRY_GOTO(dvg_world_agree(w, dvg_report_fill(&r)));
   DVG_TRY_GOTO(write_results(o, w, &r, &embedder));

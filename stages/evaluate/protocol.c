@@ -244,9 +244,15 @@ static enum dvg_status check_size(const struct dvg_side *side, const struct dvg_
                   (long long)e->file.model.size, (long long)e->file.model.size, e->file.path);
 }
 
+enum dvg_status dvg_protocol_check(const struct dvg_protocol *p, const struct dvg_world *w,
+                                   const struct dvg_embedder *e) {
+  enum dvg_status status = w->rank == 0 ? check_size(&p->gallery, e) : DVG_OK;
+  if (status == DVG_OK && w->rank == 0) status = check_size(&p->probes, e);
+  return dvg_world_agree(w, status);
+}
+
 enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_world *w, struct dvg_embedder *e) {
   struct dvg_side *sides[] = {&p->gallery, &p->probes};
-  for (int i = 0; i < 2; i++) DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check_size(sides[i], e) : DVG_OK));
   for (int i = 0; i < 2; i++) {
     struct dvg_side *s = sides[i];
     DVG_TRY(dvg_embed_shared(e, w, s->set, s->row, s->n, s->embedding));

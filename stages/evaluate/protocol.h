@@ -41,7 +41,10 @@ DVG_CHECKED enum dvg_status dvg_protocol_create(struct dvg_protocol *p, const st
                                                 const struct dvg_protocol_options *o);
 void dvg_protocol_free(struct dvg_protocol *p);
 
-// Collective. Fills both sides' embeddings and checks them.
+// Collective. Whether the images are large enough for the network.
+DVG_CHECKED enum dvg_status dvg_protocol_check(const struct dvg_protocol *p, const struct dvg_world *w,
+                                               const struct dvg_embedder *e);
+// Collective. After dvg_protocol_check. Fills both sides' embeddings and checks them.
 DVG_CHECKED enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_world *w,
                                                struct dvg_embedder *e);
 

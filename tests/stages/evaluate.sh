@@ -114,6 +114,15 @@ expect_fail "a bad value" 2 'gallery-per-person' evaluate 2 --images toy.h5 --ga
 expect_fail "no probes left" 3 'there are no probes' evaluate 2 --images toy.h5 --probe-domain VIS --out no
 expect_fail "only strangers" 3 'shows a person of the gallery' evaluate 2 --images toy.h5 --probe-images strangers.h5 --out no
 expect_fail "one person only" 3 'one person only' evaluate 2 --images alone.h5 --out no
+# With a network that gives vectors without length, embedding the images would be the first error.
+if /usr/bin/python3 -c 'import h5py' 2>/dev/null; then
+  cp f.h5 zero.h5
+  /usr/bin/python3 -c 'import h5py
+for k in "fc.weight", "fc.bias": h5py.File("zero.h5", "r+")[k][...] = 0'
+  expect_fail "no embeddings" 6 'has no embedding' run 2 dvg-evaluate --weights zero.h5 --images toy.h5 --out no
+  expect_fail "no pair set is said before" 4 'absent/index.h5: cannot open' run 2 dvg-evaluate --weights zero.h5 --images toy.h5 \
+    --pairs absent --out no
+else skip "no pair set is said before images are embedded: no h5py"; fi
 expect_fail "no pair set" 4 'absent/index.h5: cannot open' evaluate 3 --pairs absent --out no
 head -c 30000 toy.h5 >cut.h5
 expect_fail "truncated images" 3 'cut.h5: .*truncated' evaluate 2 --images cut.h5 --out no
