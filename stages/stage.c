@@ -16,15 +16,19 @@ static enum dvg_status compare_with_root(const struct dvg_world *w, enum dvg_sta
                   "the arguments of this rank are refused, those of rank 0 are not: give all ranks the same");
 }
 
+enum dvg_status dvg_stage_parse(struct dvg_options *o, int argc, char **argv, const struct dvg_world *w) {
+  dvg_log_quiet(w->rank != 0); // all ranks have the same arguments: rank 0 speaks for them
+  enum dvg_status status = dvg_options_parse(o, argc, argv);
+  dvg_log_quiet(0);
+  return dvg_world_agree(w, compare_with_root(w, status, o->help));
+}
+
 static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_stage *stage,
                                      const struct dvg_world *w) {
   struct dvg_options o = {
       .program = stage->program, .summary = stage->summary, .table = stage->options, .presets = stage->presets};
   DVG_TRY(dvg_world_agree(w, dvg_alloc(&o.values, 1, stage->settings_bytes, "settings")));
-  dvg_log_quiet(w->rank != 0); // all ranks have the same arguments: rank 0 speaks for them
-  enum dvg_status status = dvg_options_parse(&o, argc, argv);
-  dvg_log_quiet(0);
-  status = dvg_world_agree(w, compare_with_root(w, status, o.help));
+  enum dvg_status status = dvg_stage_parse(&o, argc, argv, w);
   if (status == DVG_OK && !o.help) {
     dvg_options_log(&o);
     status = dvg_world_agree(w, stage->run(&o, w));

@@ -24,6 +24,10 @@ int dvg_stage_main(int argc, char **argv, const struct dvg_stage *stage);
 // A program with sub-commands: argv[1] chooses one of `stages` by the last word of its program name ("dvg-prepare render"). Ends with NULL.
 int dvg_stage_main_of(int argc, char **argv, const struct dvg_stage *const *stages);
 
+// Collective. dvg_options_parse, said by rank 0 alone. A rank whose arguments are refused or ask for help, where those of rank 0 don't, is
+// DVG_ERROR_USAGE on all. For programs with a main of their own.
+DVG_CHECKED enum dvg_status dvg_stage_parse(struct dvg_options *o, int argc, char **argv, const struct dvg_world *w);
+
 // ---- lineage
 
 enum { DVG_MAX_INPUTS = 8 };

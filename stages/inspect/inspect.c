@@ -263,10 +263,7 @@ static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_wor
   const struct dvg_stage *stage = &dvg_stage_inspect;
   struct dvg_options o = {.program = stage->program, .summary = stage->summary, .table = stage->options};
   DVG_TRY(dvg_world_agree(w, dvg_alloc(&o.values, 1, stage->settings_bytes, "settings")));
-  dvg_log_quiet(w->rank != 0); // all ranks have the same arguments: rank 0 speaks for them
-  enum dvg_status status = dvg_options_parse(&o, argc, argv);
-  dvg_log_quiet(0);
-  status = dvg_world_agree(w, status);
+  enum dvg_status status = dvg_stage_parse(&o, argc, argv, w);
   if (status == DVG_OK && !o.help) status = dvg_world_agree(w, stage->run(&o, w));
   dvg_options_free(&o);
   dvg_free(&o.values);

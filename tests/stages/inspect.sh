@@ -127,6 +127,12 @@ if [ -x $python ] && $python -c 'import h5py' 2>/dev/null; then
 else
   skip "somebody else's HDF5: no h5py"
 fi
+apart() { # arguments of rank 0, of rank 1
+  timeout -k 5 "$run_limit" mpirun --oversubscribe -n 1 "$(tool dvg-inspect)" $1 : -n 1 "$(tool dvg-inspect)" $2
+}
+expect_fail "rank 1 shows help" 2 "rank 1 of 2 .*the arguments of this rank" apart toy.h5 --help
+expect_fail "rank 0 shows help" 2 "rank 1 of 2 .*the arguments of this rank" apart --help toy.h5
+expect_fail "rank 1 is refused" 2 "rank 1 of 2 .*the arguments of this rank" apart toy.h5 "toy.h5 --nonsense"
 check "help" inspect 1 --help
 says "help names the options" '--per-person'
 
