@@ -89,7 +89,15 @@ void dvg_world_init(struct dvg_world *w, const char *program, int *argc, char **
   watch_signals(); // after MPI_Init, which may set handlers of its own
 }
 
+// Lines are said without a look at what becomes of them: lost ones, on a full disk say, are found at the end.
+// Their errno is long gone.
+static enum dvg_status check_output(void) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return DVG_OK;
+  return dvg_fail(DVG_ERROR_IO, "standard output: cannot write all of it; is the disk full?");
+}
+
 int dvg_world_finish(const struct dvg_world *w, enum dvg_status status) {
+  if (status == DVG_OK) status = check_output();
   status = dvg_world_agree(w, status);
   check_leaks();
   MPI_Finalize();

@@ -17,7 +17,7 @@ struct dvg_world {
 // Collective. Starts MPI and the log (dvg_log_setup), holds BLAS to one thread and lets it take its work space, watches SIGTERM, SIGUSR1 and SIGINT.
 void dvg_world_init(struct dvg_world *w, const char *program, int *argc, char ***argv);
 
-// Collective. Ends MPI after all ranks have agreed on their status; returns the exit code of the program.
+// Collective. Ends MPI after all ranks have agreed on their status, to which a standard output that couldn't be written belongs; returns the exit code of the program.
 int dvg_world_finish(const struct dvg_world *w, enum dvg_status status);
 
 // Collective. The worst status of all ranks: DVG_OK only if it is so on each. An error beats DVG_STOPPED.

@@ -133,6 +133,11 @@ apart() { # arguments of rank 0, of rank 1
 expect_fail "rank 1 shows help" 2 "rank 1 of 2 .*the arguments of this rank" apart toy.h5 --help
 expect_fail "rank 0 shows help" 2 "rank 1 of 2 .*the arguments of this rank" apart --help toy.h5
 expect_fail "rank 1 is refused" 2 "rank 1 of 2 .*the arguments of this rank" apart toy.h5 "toy.h5 --nonsense"
+# Without mpirun, whose pipe is never full.
+to_full() { "$(tool dvg-inspect)" "$@" >/dev/full; }
+expect_fail "no room for its output" 4 "standard output: cannot write all" to_full toy.h5
+expect_fail "no room for its JSON" 4 "standard output: cannot write all" to_full toy.h5 --json
+expect_fail "no room for the help" 4 "standard output: cannot write all" to_full --help
 check "help" inspect 1 --help
 says "help names the options" '--per-person'
 
