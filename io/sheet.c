@@ -21,10 +21,14 @@ struct dvg_sheet {
   unsigned char *filled;                   // (rows, columns)
 };
 
+int64_t dvg_sheet_most(int64_t cell) {
+  return DVG_IMAGE_MAX_SIDE / 2 / cell; // the other half is for texts and gaps
+}
+
 enum dvg_status dvg_sheet_create(struct dvg_sheet **out, int64_t rows, int64_t columns, int64_t cell_H,
                                  int64_t cell_W, const char *title) {
-  if (rows < 1 || columns < 1 || cell_H < 1 || cell_W < 1 || rows * cell_H > DVG_IMAGE_MAX_SIDE / 2 ||
-      columns * cell_W > DVG_IMAGE_MAX_SIDE / 2)
+  if (rows < 1 || columns < 1 || cell_H < 1 || cell_W < 1 || rows > dvg_sheet_most(cell_H) ||
+      columns > dvg_sheet_most(cell_W))
     return dvg_fail(DVG_ERROR_USAGE, "a sheet of %lld x %lld cells of %lld x %lld pixels is too large",
                     (long long)rows, (long long)columns, (long long)cell_H, (long long)cell_W);
   struct dvg_sheet *s = NULL;

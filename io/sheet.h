@@ -9,6 +9,9 @@
 
 struct dvg_sheet; // rows x columns of cells of one size, a caption above each column, a text left of each row
 
+// How many cells of so many pixels a sheet can have side by side, or below each other.
+int64_t dvg_sheet_most(int64_t cell);
+// DVG_ERROR_USAGE for more cells than that.
 DVG_CHECKED enum dvg_status dvg_sheet_create(struct dvg_sheet **s, int64_t rows, int64_t columns, int64_t cell_H, int64_t cell_W,
                                              const char *title);
 void dvg_sheet_free(struct dvg_sheet **s);

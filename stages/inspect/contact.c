@@ -11,6 +11,14 @@
 
 enum { MAX_DOMAINS = 8, NAME_BYTES = 72 };
 
+// Of large images fewer than asked for, or than usual, fit on a sheet.
+static int64_t cut(int64_t wanted, int64_t most, const char *what) {
+  if (most < 1) most = 1; // what is too large even so is refused by the sheet
+  if (wanted <= most) return wanted;
+  dvg_warn("the sheet has room for %lld of %lld %s", (long long)most, (long long)wanted, what);
+  return most;
+}
+
 // ---- image sets
 
 struct grid {
@@ -24,7 +32,17 @@ static int64_t columns_of(const struct grid *g) {
   return g->first_column[g->set.n_domains];
 }
 
-// How many columns each domain needs: the most images that one of the people has, but at most per_person.
+// How many columns each domain needs: the most images that one of the people has, but at most `each`.
+static void count_columns(struct grid *g, const int64_t *count, int64_t each) {
+  int64_t n_domains = g->set.n_domains;
+  for (int64_t d = 0; d < n_domains; d++) {
+    int64_t most = 0;
+    for (int64_t k = 0; k < g->people; k++)
+      if (count[k * n_domains + d] > most) most = count[k * n_domains + d];
+    g->first_column[d + 1] = g->first_column[d] + (most < each ? most : each);
+  }
+}
+
 static enum dvg_status lay_out(struct grid *g, const struct dvg_inspect *s) {
   const struct dvg_image_set *set = &g->set;
   int64_t *count = NULL;
@@ -34,12 +52,14 @@ static enum dvg_status lay_out(struct grid *g, const struct dvg_inspect *s) {
     int64_t k = set->identity[i] - s->first;
     if (k >= 0 && k < g->people) count[k * set->n_domains + set->domain[i]]++;
   }
-  for (int64_t d = 0; d < set->n_domains; d++) {
-    int64_t most = 0;
-    for (int64_t k = 0; k < g->people; k++)
-      if (count[k * set->n_domains + d] > most) most = count[k * set->n_domains + d];
-    g->first_column[d + 1] = g->first_column[d] + (most < s->per_person ? most : s->per_person);
-  }
+  int64_t each = 0, wanted;
+  for (int64_t k = 0; k < g->people * set->n_domains; k++)
+    if (count[k] > each) each = count[k];
+  if (s->per_person < each) each = s->per_person;
+  wanted = each;
+  count_columns(g, count, each);
+  while (each > 1 && columns_of(g) > dvg_sheet_most(set->W)) count_columns(g, count, --each);
+  cut(wanted, each, "images of a person in a domain");
   enum dvg_status status = DVG_NEW(&g->row, g->people * columns_of(g), "cells of a sheet");
   if (status == DVG_OK) {
     memset(count, 0, (size_t)(g->people * set->n_domains) * sizeof *count);
@@ -92,6 +112,7 @@ enum dvg_status dvg_contact_images(const char *path, const struct dvg_inspect *s
     goto done;
   }
   g.people = g.set.n_people - s->first < s->people ? g.set.n_people - s->first : s->people;
+  g.people = cut(g.people, dvg_sheet_most(g.set.H), "people");
   DVG_TRY_GOTO(lay_out(&g, s));
   char title[256];
   snprintf(title, sizeof title, "%.100s: %lld images of %lld people", dvg_path_name(path), (long long)g.set.N,
@@ -209,7 +230,9 @@ enum dvg_status dvg_contact_pairs(const char *folder, const struct dvg_inspect *
                       (long long)n_items);
   if (status != DVG_OK) goto done;
   int64_t n = n_items - s->first < s->rows * s->columns ? n_items - s->first : s->rows * s->columns;
-  int64_t columns = n < s->columns ? n : s->columns, rows = (n + columns - 1) / columns;
+  int64_t columns = cut(n < s->columns ? n : s->columns, dvg_sheet_most(p.W) / p.n_domains, "pairs in a row");
+  int64_t rows = cut((n + columns - 1) / columns, dvg_sheet_most(p.H), "rows");
+  if (rows * columns < n) n = rows * columns;
   char title[256];
   snprintf(title, sizeof title, "%.100s: pairs %lld to %lld of %lld%s", dvg_path_name(folder),
            (long long)s->first, (long long)(s->first + n - 1), (long long)n_items,

@@ -1,4 +1,5 @@
-// Which images a contact sheet shows: a row a person, the same number of columns for each domain.
+// Which images a contact sheet shows: a row a person, the same number of columns for each domain; of large
+// images so many as the sheet takes.
 #include <stdio.h>
 #include <string.h>
 
@@ -6,6 +7,10 @@
 #include "stages/prepare/prepare.h"
 
 enum { MOST_ROWS = 10, MOST_COLUMNS = 12 };
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
 
 // Images of each (person, domain), at most `most` counted.
 static void count_images(int32_t *count, const struct dvg_prepare_set *s, int32_t most) {
@@ -22,7 +27,8 @@ static int32_t images_shown(const int32_t *count, int64_t n_domains, int64_t per
 }
 
 // people[0..n) = those that fill most cells, spread evenly over all such, in ascending order; returns n.
-static int64_t choose_people(int64_t people[MOST_ROWS], const int32_t *count, const struct dvg_prepare_set *s) {
+static int64_t choose_people(int64_t people[MOST_ROWS], const int32_t *count, const struct dvg_prepare_set *s,
+                             int64_t most) {
   int32_t fullest = 0;
   int64_t n_full = 0, n = 0, nth = 0;
   for (int64_t p = 0; p < s->n_people; p++) {
@@ -31,11 +37,11 @@ static int64_t choose_people(int64_t people[MOST_ROWS], const int32_t *count, co
     if (shown > fullest) fullest = shown;
     n_full += shown == fullest;
   }
-  if (n_full < MOST_ROWS && s->n_people > n_full) { // too few: the first ones, however little they fill
-    for (; n < s->n_people && n < MOST_ROWS; n++) people[n] = n;
+  if (n_full < most && s->n_people > n_full) { // too few: the first ones, however little they fill
+    for (; n < s->n_people && n < most; n++) people[n] = n;
     return n;
   }
-  int64_t rows = n_full < MOST_ROWS ? n_full : MOST_ROWS;
+  int64_t rows = n_full < most ? n_full : most;
   for (int64_t p = 0; p < s->n_people && n < rows; p++)
     if (images_shown(count, s->n_domains, p) == fullest && nth++ == n * n_full / rows) people[n++] = p;
   return n;
@@ -44,7 +50,8 @@ static int64_t choose_people(int64_t people[MOST_ROWS], const int32_t *count, co
 static void write_captions(struct dvg_sheet *sheet, const struct dvg_prepare_set *s, const int64_t *people,
                            int64_t n_rows, int64_t each) {
   for (int64_t r = 0; r < n_rows; r++) dvg_sheet_row(sheet, r, s->person[people[r]]);
-  for (int64_t c = 0; c < s->n_domains * each; c++) dvg_sheet_column(sheet, c, s->domain_name[c / each]);
+  for (int64_t c = 0; c < s->n_domains * each; c++) // what is beyond the last column has no place
+    dvg_sheet_column(sheet, c, s->domain_name[c / each]);
 }
 
 static int32_t most_images(const int32_t *count, int64_t n) {
@@ -64,7 +71,10 @@ static void place_images(struct dvg_prepare_writer *p, int32_t *used, const int6
     while (r < n_rows && people[r] != s->identity[i]) r++;
     if (r == n_rows) continue;
     int32_t *k = &used[r * s->n_domains + s->domain[i]];
-    if (*k < each) p->cell[i] = (int32_t)(r * p->sheet_columns + s->domain[i] * each + (*k)++);
+    int64_t column = s->domain[i] * each + *k;
+    if (*k >= each || column >= p->sheet_columns) continue;
+    p->cell[i] = (int32_t)(r * p->sheet_columns + column);
+    ++*k;
   }
 }
 
@@ -72,7 +82,9 @@ enum dvg_status dvg_prepare_lay_out(struct dvg_prepare_writer *p, const char *ti
   const struct dvg_prepare_set *s = p->set;
   int32_t *count = NULL, *used = NULL;
   int64_t people[MOST_ROWS];
-  int32_t each = s->n_domains < MOST_COLUMNS ? (int32_t)(MOST_COLUMNS / s->n_domains) : 1;
+  int64_t most_rows = least(MOST_ROWS, dvg_sheet_most(s->H));
+  int64_t most_columns = least(MOST_COLUMNS, dvg_sheet_most(s->W));
+  int32_t each = s->n_domains < most_columns ? (int32_t)(most_columns / s->n_domains) : 1;
   enum dvg_status status;
   DVG_TRY_GOTO(DVG_NEW(&p->cell, s->N, "places in the sheet"));
   DVG_TRY_GOTO(DVG_NEW(&count, s->n_people * s->n_domains, "images of people"));
@@ -80,8 +92,8 @@ enum dvg_status dvg_prepare_lay_out(struct dvg_prepare_writer *p, const char *ti
   count_images(count, s, each);
   int32_t most = most_images(count, s->n_people * s->n_domains);
   if (each > most) each = most;
-  int64_t n_rows = choose_people(people, count, s);
-  p->sheet_columns = s->n_domains * each;
+  int64_t n_rows = choose_people(people, count, s, most_rows);
+  p->sheet_columns = least(s->n_domains * each, dvg_sheet_most(s->W)); // large images: not even every domain
   DVG_TRY_GOTO(dvg_sheet_create(&p->sheet, n_rows, p->sheet_columns, s->H, s->W, title));
   write_captions(p->sheet, s, people, n_rows, each);
   place_images(p, used, people, n_rows, each);

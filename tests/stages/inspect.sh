@@ -101,6 +101,15 @@ check "a sheet of scored pairs" inspect 1 pairs-scored --sheet scored.png --rows
 is_png "scored pairs" scored.png
 check "a sheet with JSON" inspect 1 pairs --sheet both.png --json
 is_json "a sheet with JSON"
+run 0 make_images --out few --people 5 --images 1 >/dev/null
+run 0 make_images --out many --people 1 --images 3 >/dev/null
+for set in few many; do
+  check "large images" run 1 dvg-prepare pack --list $set/list.txt --size 2048 --fit resize --channels gray --out $set.h5
+  check "a sheet of large images" inspect 1 $set.h5 --sheet $set.png
+  if [ $set = few ]; then says "people are left out" "warning: the sheet has room for 4 of 5 people"
+  else says "images are left out" "warning: the sheet has room for 2 of 3 images of a person in a domain"; fi
+  is_png "large images" $set.png
+done
 expect_fail "a sheet of people beyond the last" 2 'first 6: toy.h5 has 6 people' inspect 2 toy.h5 --sheet no.png --first 6
 expect_fail "a sheet of pairs beyond the last" 2 'first 21: pairs has 21 pairs' inspect 2 pairs --sheet no.png --first 21
 expect_fail "a sheet of weights" 3 "f.h5: a sheet shows 'images' files and folders of 'pairs', this is 'weights'" inspect 2 f.h5 --sheet no.png

@@ -54,6 +54,8 @@ says "one channel" "8 images of 4 people in 1 domain, 72 x 72 x 1"
 check "crop" run 2 dvg-prepare pack --list set/list.txt --fit center-crop --size 64 --out crop.h5
 says "its size" "64 x 64 x 3"
 check "fit by scaling" run 2 dvg-prepare pack --list set/list.txt --fit resize --size 50 --out fit.h5
+check "more people" run 0 make_images --out people --people 9 --images 1
+check "a sheet of large images" run 2 dvg-prepare pack --list people/list.txt --size 1024 --fit resize --channels gray --out l.h5 --sheet l.png
 check "store smaller" run 2 dvg-prepare pack --list set/list.txt --size 72 --resize 36 --out half.h5
 says "half the size" "36 x 36 x 3"
 check "JPEG" run 0 make_images --out jpeg --people 2 --jpeg
