@@ -181,8 +181,9 @@ static enum dvg_status report(struct loop *l, double rate, int last, int stoppin
   enum dvg_status status = DVG_OK;
   if (l->t->world->rank == 0) {
     if (log) status = write_log(l, rate);
-    if (status == DVG_OK && sheet) status = draw_sheet(l);
+    // A sheet that fails must not cost the steps before it.
     if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state, l->checkpoint);
+    if (status == DVG_OK && sheet) status = draw_sheet(l);
   }
   return dvg_world_agree(l->t->world, status);
 }

@@ -56,7 +56,8 @@ static const struct dvg_option options[] = {
     DVG_OPTION_REAL(S, margin, "margin", "0.5", -1, 1,
                     "cosine below which different identities are not pushed"),
     DVG_OPTION_FLAG(S, flip, "flip", "0", "mirror real images at random"),
-    DVG_OPTION_REAL(S, jitter, "jitter", "0", 0, 1, "strength of random changes of exposure, tone, side light and noise"),
+    DVG_OPTION_REAL(S, jitter, "jitter", "0", 0, 1,
+                    "strength of random changes of exposure, tone, side light and noise"),
     DVG_OPTION_END};
 #undef S
 
@@ -149,21 +150,28 @@ static double rate_at(void *job, int64_t step) {
   return set->rate * pow(set->rate_drop, drops);
 }
 
+enum { SHEET_ROWS = 8 };
+
+static int64_t at_most_a_sheet(int64_t rows) {
+  return rows < SHEET_ROWS ? rows : SHEET_ROWS;
+}
+
 // What the network sees: real crops, generated pairs.
 static enum dvg_status sheet(void *job, int64_t step, const char *path) {
   struct job *j = job;
   const struct dvg_recognizer_phase *p = &j->phase;
-  int64_t rows = p->real > p->pairs ? p->real : p->pairs;
+  int64_t n_real = at_most_a_sheet(p->real), n_pairs = at_most_a_sheet(p->pairs);
   struct dvg_sheet *s;
   char title[96];
   snprintf(title, sizeof title, "%s: the first micro-batch (seen at step %lld)", p->name, (long long)step);
   DVG_TRY(fill(j, 0, 0));
-  DVG_TRY(dvg_sheet_create(&s, rows, p->pairs ? 3 : 1, j->model.size, j->model.size, title));
+  DVG_TRY(dvg_sheet_create(&s, n_real > n_pairs ? n_real : n_pairs, n_pairs ? 3 : 1, j->model.size,
+                           j->model.size, title));
   dvg_sheet_column(s, 0, "real");
-  for (int64_t i = 0; i < p->real; i++) dvg_sheet_cell_f32(s, i, 0, plane_of(j, i), 1);
-  for (int d = 0; d < 2 && p->pairs; d++) {
+  for (int64_t i = 0; i < n_real; i++) dvg_sheet_cell_f32(s, i, 0, plane_of(j, i), 1);
+  for (int d = 0; d < 2 && n_pairs; d++) {
     dvg_sheet_column(s, 1 + d, d ? j->set->visible : j->set->domain);
-    for (int64_t i = 0; i < p->pairs; i++)
+    for (int64_t i = 0; i < n_pairs; i++)
       dvg_sheet_cell_f32(s, i, 1 + d, plane_of(j, p->real + d * p->pairs + i), 1);
   }
   enum dvg_status status = dvg_sheet_write(s, path);

@@ -55,6 +55,7 @@ check "with Adam on 1" train 1 adam1 --optimizer adam --schedule cosine --weight
 same "with Adam" adam adam1
 check "by epochs" train 2 epochs --steps 0 --epochs 3
 says "steps by epochs" "pretrain 3 of 3"
+check "more in a micro-batch than a sheet can show" train 1 crowd --steps 1 --batch 300 --micro-batch 300
 
 # ---- a teacher: rows of all 20 images; in another order with the images' names
 

@@ -64,6 +64,12 @@ check "goes on after half a log line" train 2 cut
 check_log "no half line" cut "cosine kl"
 same_log "no half line" cut on0
 
+mkdir -p no_sheet/sheets/sampler-000024.png
+expect_fail "a sheet that can't be written" 4 "no_sheet/sheets/sampler-000024.png" train 2 no_sheet
+check "a sheet that can't be written costs no step" train 1 no_sheet
+says "a sheet that can't be written costs no step" "continuing after step 24 of 24"
+same "a sheet that can't be written" no_sheet on0
+
 check "ends early" train 2 early --spread-tolerance 1 --kl-warmup 0 --epochs 50
 says "and says why" "near enough, done"
 check "stays ended" train 1 early --spread-tolerance 1 --kl-warmup 0 --epochs 50
