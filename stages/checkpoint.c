@@ -79,6 +79,16 @@ static enum dvg_status check_origin(const struct dvg_artifact *a, const char *at
   return status;
 }
 
+// Whether the artifact was made with the settings and from the inputs of this run.
+static enum dvg_status check_lineage(const struct dvg_artifact *a, const struct dvg_lineage *l) {
+  char *inputs = NULL;
+  DVG_TRY(check_origin(a, "settings", l->settings));
+  DVG_TRY(dvg_lineage_inputs(&inputs, l));
+  enum dvg_status status = check_origin(a, "inputs", inputs);
+  dvg_free(&inputs);
+  return status;
+}
+
 static enum dvg_status read_tensors(const struct dvg_artifact *a, const char *group, const struct dvg_params *p,
                                     float *values, int64_t first, int64_t count) {
   for (int64_t i = 0; i < p->n_params; i++) {
@@ -100,13 +110,8 @@ static enum dvg_status read_tensors(const struct dvg_artifact *a, const char *gr
 
 static enum dvg_status read_state(const struct dvg_artifact *a, const struct dvg_trainer *t,
                                   struct dvg_train_state *s) {
-  char *inputs = NULL;
   int64_t finished;
-  DVG_TRY(check_origin(a, "settings", t->lineage->settings));
-  DVG_TRY(dvg_lineage_inputs(&inputs, t->lineage));
-  enum dvg_status status = check_origin(a, "inputs", inputs);
-  dvg_free(&inputs);
-  DVG_TRY(status);
+  DVG_TRY(check_lineage(a, t->lineage));
   DVG_TRY(dvg_artifact_get_int(a, "step", &s->step));
   DVG_TRY(dvg_artifact_get_int(a, "finished", &finished));
   s->finished = finished != 0;
@@ -136,4 +141,13 @@ enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_trai
   dvg_world_broadcast(t->world, s->moment1, (size_t)s->count * sizeof(float), 0);
   if (s->moment2) dvg_world_broadcast(t->world, s->moment2, (size_t)s->count * sizeof(float), 0);
   return DVG_OK;
+}
+
+enum dvg_status dvg_result_check(const struct dvg_trainer *t, const char *path) {
+  if (!dvg_path_exists(path)) return DVG_OK;
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(dvg_artifact_open(&a, path, NULL, 0));
+  enum dvg_status status = check_lineage(a, t->lineage);
+  dvg_artifact_close(&a);
+  return status;
 }

@@ -212,6 +212,17 @@ static enum dvg_status step_once(struct loop *l) {
   return DVG_STOPPED;
 }
 
+// Rank 0 alone. Nothing of an earlier run may be lost or mixed with this one.
+static enum dvg_status prepare_folder(const struct loop *l) {
+  const struct dvg_trainer *t = l->t;
+  char path[1100];
+  snprintf(path, sizeof path, "%s/%s", t->settings->out, t->result);
+  DVG_TRY(dvg_result_check(t, path));
+  DVG_TRY(trim_log(l));
+  snprintf(path, sizeof path, "%s/sheets", t->settings->out);
+  return t->sheet ? dvg_path_make_folder(path) : DVG_OK;
+}
+
 static enum dvg_status start(struct loop *l) {
   struct dvg_trainer *t = l->t;
   int found = 0;
@@ -224,11 +235,7 @@ static enum dvg_status start(struct loop *l) {
   if (found)
     dvg_info("%s: continuing after step %lld of %lld", t->name, (long long)l->state.step,
              (long long)t->n_steps);
-  char sheets[1100];
-  snprintf(sheets, sizeof sheets, "%s/sheets", t->settings->out);
-  enum dvg_status status = t->world->rank == 0 ? trim_log(l) : DVG_OK;
-  if (status == DVG_OK && t->world->rank == 0 && t->sheet) status = dvg_path_make_folder(sheets);
-  DVG_TRY(dvg_world_agree(t->world, status));
+  DVG_TRY(dvg_world_agree(t->world, t->world->rank == 0 ? prepare_folder(l) : DVG_OK));
   l->started = dvg_seconds();
   l->started_step = l->state.step;
   return DVG_OK;

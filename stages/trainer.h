@@ -7,6 +7,7 @@
 // In the folder `out`:
 //     <name>.checkpoint.h5   schema "checkpoint" v1: weight/<p>, moment1/<p>, moment2/<p> (Adam), attributes step, steps; the settings and inputs of the run.
 //                            A run that finds one with its own settings and inputs continues from it; one with others is refused.
+//     <result>               weights, saved by the trainer when all is done; one of another run is refused likewise
 //     log.jsonl              a JSON line an interval and a checkpoint: {"phase","step","of","loss","terms":{name: mean since the last line},"rate","seconds"}
 //     sheets/<name>-NNNNNN.png  where the job draws some
 //
@@ -43,6 +44,7 @@ struct dvg_trainer {
   const struct dvg_train_settings *settings;
   const struct dvg_lineage *lineage;
   const char *name;         // of this phase: "generator", "phase1"
+  const char *result;       // the file in `out` that will hold the weights: "generator.h5"; one of another run is refused
   struct dvg_graph *graph;  // planned for training with `params`
   struct dvg_params *params; // those not frozen must lie side by side in the flat array
   int64_t n_steps, n_micro;
@@ -78,6 +80,8 @@ struct dvg_train_state {
 DVG_CHECKED enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s, const char *path);
 // Collective. *found = 0 when there is none. Reads on rank 0, hands to all.
 DVG_CHECKED enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_train_state *s, const char *path, int *found);
+// Rank 0 alone. DVG_ERROR_INPUT when a result of another run (other settings or inputs) is at `path`: it is not to be overwritten.
+DVG_CHECKED enum dvg_status dvg_result_check(const struct dvg_trainer *t, const char *path);
 // Rank 0 alone. Writes all named tensors of the flat array `values`, of which [first, first+count) is given, as <group>/<name>.
 DVG_CHECKED enum dvg_status dvg_write_tensors(struct dvg_artifact *a, const char *group, const struct dvg_params *p, const float *values,
                                               int64_t first, int64_t count);

@@ -261,6 +261,7 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
                           .graph = j->step.graph,
                           .params = &j->step.params,
                           .n_steps = j->n_steps,
+                          .result = "generator.h5",
                           .n_micro = set->batch / set->micro_batch,
                           .optimizer = DVG_ADAM,
                           .adam = {.beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8},

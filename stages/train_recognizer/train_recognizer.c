@@ -330,6 +330,7 @@ static enum dvg_status run_phase(struct job *j, const struct dvg_lineage *lineag
       .sgd = {.momentum = set->momentum, .weight_decay = set->weight_decay},
       .adam = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = set->weight_decay},
       .job = j,
+      .result = "recognizer.h5",
       .rate = rate_at,
       .fill = fill,
       .sheet = sheet,

@@ -175,6 +175,7 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
                           .settings = &set->train,
                           .lineage = lineage,
                           .name = "sampler",
+                          .result = "sampler.h5",
                           .graph = j->graph,
                           .params = &j->params,
                           .n_steps = set->epochs * j->steps_per_epoch,

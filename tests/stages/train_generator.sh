@@ -118,6 +118,9 @@ expect_fail "another seed" 3 "stopped/generator.checkpoint.h5: .*other settings.
 expect_fail "a shorter run" 3 "stopped/generator.checkpoint.h5: .*other settings.*steps" train 2 stopped --steps 7
 check "other weights" run 0 make_weights --width 0.05 --size 32 --seed 2 --out other.h5
 expect_fail "another recogniser" 3 "stopped/generator.checkpoint.h5: .*other inputs.*recognizer f.h5" train 2 stopped --recognizer other.h5
+mkdir earlier && cp stopped/generator.h5 earlier
+expect_fail "the weights of another run" 3 "earlier/generator.h5: .*other settings.*seed" train 2 earlier --seed 12
+check "the weights of another run are kept" cmp earlier/generator.h5 stopped/generator.h5
 mkdir broken && head -c 3000 stopped/generator.checkpoint.h5 >broken/generator.checkpoint.h5
 expect_fail "truncated checkpoint" 3 "broken/generator.checkpoint.h5" train 2 broken
 same "untouched" stopped on0

@@ -149,6 +149,11 @@ survives 2 KILL 1 "[1-9][0-9]*" killed_in_phase2 two_phases
 survives 2 TERM 1 75 terminated two_phases
 settings="$both --steps 6 --contrast both --contrast-weight 0.5"
 
+# The weights of another run are not replaced: those to start from, in the folder of their training.
+check "keeps" cp -r pretrain1 kept
+expect_fail "into the folder of the start" 3 "pretrain1/recognizer.h5: .*other settings" train 2 pretrain1 --start pretrain1/recognizer.h5
+check "into the folder of the start: nothing has changed" diff -r pretrain1 kept
+
 # ---- what is refused
 
 bad() { # name, code, pattern, further arguments

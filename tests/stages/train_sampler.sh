@@ -124,6 +124,9 @@ expect_fail "another seed" 3 "stopped/sampler.checkpoint.h5: .*other settings.*s
 expect_fail "another batch" 3 "stopped/sampler.checkpoint.h5: .*other settings.*batch *=? *9\)" train 2 stopped --batch 90 --micro-batch 9
 check "other features" run 0 dvg-extract --images toy.h5 --weights f/recognizer.h5 --per-shard 10 --domain NIR --out nir
 expect_fail "other features" 3 "stopped/sampler.checkpoint.h5: .*other inputs" train 2 stopped --features nir
+mkdir earlier && cp stopped/sampler.h5 earlier
+expect_fail "the weights of another run" 3 "earlier/sampler.h5: .*other inputs" train 2 earlier --features nir
+check "the weights of another run are kept" cmp earlier/sampler.h5 stopped/sampler.h5
 head -c 3000 stopped/sampler.checkpoint.h5 >x.h5 && cp -r stopped broken && mv x.h5 broken/sampler.checkpoint.h5
 expect_fail "truncated checkpoint" 3 "broken/sampler.checkpoint.h5" train 2 broken
 cp on0/sampler.h5 broken/sampler.checkpoint.h5
