@@ -251,11 +251,17 @@ static enum dvg_status open_pairs(void *job) {
     int64_t dims[DVG_MAX_DIMS];
     snprintf(name, sizeof name, "image_%.80s", domain[d]);
     DVG_TRY(dvg_artifact_shape(dvg_shard_reader_first(j->pairs), name, &type, &n_dims, dims));
-    if (type != DVG_U8 || n_dims != 4 || dims[1] != dims[2] || (dims[3] != 1 && dims[3] != 3))
+    if (type != DVG_U8 || n_dims != 4 || dims[1] != dims[2] || dims[1] > DVG_IMAGE_MAX_SIDE ||
+        (dims[3] != 1 && dims[3] != 3))
       return dvg_fail(DVG_ERROR_INPUT, "%s: %s is no set of square images", j->set->pairs, name);
     if (dims[1] < j->model.size)
       return dvg_fail(DVG_ERROR_INPUT, "%s: images of size %lld are smaller than the network's %lld",
                       j->set->pairs, (long long)dims[1], (long long)j->model.size);
+    if (d > 0 && (dims[1] != j->pair_size || dims[3] != j->pair_channels)) // one buffer serves both
+      return dvg_fail(DVG_ERROR_INPUT, "%s: images are %lld x %lld x %lld in %s, but %lld x %lld x %lld in %s",
+                      j->set->pairs, (long long)j->pair_size, (long long)j->pair_size,
+                      (long long)j->pair_channels, domain[0], (long long)dims[1], (long long)dims[1],
+                      (long long)dims[3], domain[1]);
     j->pair_size = dims[1], j->pair_channels = dims[3];
   }
   j->n_pairs = dvg_shard_reader_items(j->pairs);

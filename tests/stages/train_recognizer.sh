@@ -182,6 +182,17 @@ bad "features as pairs" 3 "features/index.h5.*features.*pairs" --pairs features
 bad "pairs of other domains" 3 "sketch_pairs/shard-000000.h5.*image_NIR" --pairs sketch_pairs
 bad "a truncated shard" 3 "cut_pairs/shard-000002.h5" --pairs cut_pairs
 bad "pairs too small" 3 "pairs: images of size 32 are smaller than the network's 64" --start f64.h5 --images large.h5
+if [ $has_h5py = yes ]; then
+  cp -r pairs uneven
+  check "makes one domain's images larger" $python -c '
+import glob, h5py, numpy
+for path in glob.glob("uneven/shard-*.h5"):
+    with h5py.File(path, "r+") as file:
+        n = len(file["image_NIR"])
+        del file["image_NIR"]
+        file["image_NIR"] = numpy.zeros((n, 64, 64, 3), "u1")'
+  bad "pairs of two sizes" 3 "uneven: images are 64 x 64 x 3 in NIR, but 32 x 32 x 3 in VIS" --pairs uneven
+else skip "pairs of two sizes: $python has no h5py"; fi
 bad "images without the domain" 3 "vis.h5.*'NIR'.*VIS" --images vis.h5
 bad "small images" 3 "small.h5: images of 24 x 24 are smaller than the network's 32" --images small.h5
 bad "a sampler to start from" 3 "s.h5.*identity_sampler.*lightcnn29v2" --start s.h5
