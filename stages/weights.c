@@ -59,23 +59,55 @@ enum dvg_status dvg_weights_describe(struct dvg_weights *f, const struct dvg_wor
   return DVG_OK;
 }
 
-static enum dvg_status load_parameter(const struct dvg_artifact *a, const char *name, const struct dvg_param *q,
-                                      float *value) {
-  enum dvg_type type;
+static void print_shape(char *out, size_t n_bytes, int n_dims, const int64_t *dims) {
+  size_t n = 0;
+  out[0] = 0;
+  for (int d = 0; d < n_dims; d++)
+    n += (size_t)snprintf(out + n, n_bytes - n, d ? "x%lld" : "%lld", (long long)dims[d]);
+}
+
+// What is wrong with the file's dataset for parameter q, in words; "" if nothing is.
+static enum dvg_status compare(char *said, size_t n_bytes, const struct dvg_artifact *a, const char *name,
+                               const struct dvg_param *q, int needed) {
   int n_dims;
   int64_t dims[DVG_MAX_DIMS];
-  DVG_TRY(dvg_artifact_shape(a, name, &type, &n_dims, dims));
-  if (n_dims != q->n_dims || memcmp(dims, q->dims, (size_t)n_dims * sizeof *dims) != 0) {
-    char have[128] = "", want[128] = "";
-    size_t n = 0, m = 0;
-    for (int d = 0; d < n_dims; d++)
-      n += (size_t)snprintf(have + n, sizeof have - n, d ? "x%lld" : "%lld", (long long)dims[d]);
-    for (int d = 0; d < q->n_dims; d++)
-      m += (size_t)snprintf(want + m, sizeof want - m, d ? "x%lld" : "%lld", (long long)q->dims[d]);
-    return dvg_fail(DVG_ERROR_INPUT, "%s: %s has shape %s, but %s is needed", dvg_artifact_path(a), name, have,
-                    want);
+  char have[128], want[128];
+  said[0] = 0;
+  if (!dvg_artifact_has(a, name)) {
+    if (needed) snprintf(said, n_bytes, "%s is missing", name);
+    return DVG_OK;
   }
-  DVG_TRY(dvg_artifact_read(a, name, DVG_F32, 0, dims[0], value));
+  DVG_TRY(dvg_artifact_shape(a, name, NULL, &n_dims, dims));
+  if (n_dims == q->n_dims && memcmp(dims, q->dims, (size_t)n_dims * sizeof *dims) == 0) return DVG_OK;
+  print_shape(have, sizeof have, n_dims, dims);
+  print_shape(want, sizeof want, q->n_dims, q->dims);
+  snprintf(said, n_bytes, "%s has shape %s, but %s is needed", name, have, want);
+  return DVG_OK;
+}
+
+// Compares all parameters before it fails, in one line: how many are wrong, and the first ones by name.
+static enum dvg_status compare_all(const struct dvg_artifact *a, const struct dvg_params *p, const char *prefix,
+                                   const struct dvg_weights *f, int need_all) {
+  enum { NAMED = 3, ROOM = 512 };
+  char one[ROOM], all[NAMED * ROOM] = "";
+  size_t skip = strlen(prefix), used = 0;
+  int64_t n_bad = 0;
+  for (int64_t i = 0; i < p->n_params; i++) {
+    const struct dvg_param *q = &p->list[i];
+    if (strncmp(q->name, prefix, skip) != 0) continue;
+    DVG_TRY(compare(one, sizeof one, a, q->name + skip, q, need_all));
+    if (one[0] && n_bad++ < NAMED)
+      used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", used ? "; " : "", one);
+  }
+  if (n_bad == 0) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: %lld %s not fit its width %g and size %lld: %s%s", f->path,
+                  (long long)n_bad, n_bad == 1 ? "parameter does" : "parameters do", f->model.width,
+                  (long long)f->model.size, all, n_bad > NAMED ? "; ..." : "");
+}
+
+static enum dvg_status load_parameter(const struct dvg_artifact *a, const char *name, const struct dvg_param *q,
+                                      float *value) {
+  DVG_TRY(dvg_artifact_read(a, name, DVG_F32, 0, q->dims[0], value));
   for (int64_t i = 0; i < q->count; i++)
     if (!isfinite(value[i]))
       return dvg_fail(DVG_ERROR_INPUT, "%s: %s is not finite at %lld", dvg_artifact_path(a), name,
@@ -83,33 +115,35 @@ static enum dvg_status load_parameter(const struct dvg_artifact *a, const char *
   return DVG_OK;
 }
 
-// Marks in `found` the parameters that were read. Names everything that is missing or wrong before it fails.
-static enum dvg_status load_all(struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
-                                int need_all, unsigned char *found) {
-  struct dvg_artifact *a = NULL;
-  DVG_TRY(dvg_artifact_open(&a, f->path, "weights", VERSION));
-  enum dvg_status worst = DVG_OK;
+// Marks in `found` the parameters that were read.
+static enum dvg_status load_all(const struct dvg_artifact *a, struct dvg_params *p, const char *prefix,
+                                unsigned char *found) {
   size_t skip = strlen(prefix);
   for (int64_t i = 0; i < p->n_params; i++) {
     const struct dvg_param *q = &p->list[i];
-    if (strncmp(q->name, prefix, skip) != 0) continue;
-    enum dvg_status status = DVG_OK;
-    if (dvg_artifact_has(a, q->name + skip)) {
-      status = load_parameter(a, q->name + skip, q, p->value + q->first);
-      found[i] = status == DVG_OK;
-    } else if (need_all)
-      status = dvg_fail(DVG_ERROR_INPUT, "%s: parameter %s is missing", f->path, q->name + skip);
-    if (status != DVG_OK) worst = status;
+    if (strncmp(q->name, prefix, skip) != 0 || !dvg_artifact_has(a, q->name + skip)) continue;
+    DVG_TRY(load_parameter(a, q->name + skip, q, p->value + q->first));
+    found[i] = 1;
   }
+  return DVG_OK;
+}
+
+// Compares, and with `found` reads.
+static enum dvg_status open_and_load(struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
+                                     int need_all, unsigned char *found) {
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(dvg_artifact_open(&a, f->path, "weights", VERSION));
+  enum dvg_status status = compare_all(a, p, prefix, f, need_all);
+  if (status == DVG_OK && found) status = load_all(a, p, prefix, found);
   dvg_artifact_close(&a);
-  return worst;
+  return status;
 }
 
 enum dvg_status dvg_weights_load(struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
                                  const struct dvg_world *w, int need_all) {
   unsigned char *found = NULL;
   enum dvg_status status = DVG_NEW(&found, p->n_params, "parameter marks");
-  if (status == DVG_OK && w->rank == 0) status = load_all(p, prefix, f, need_all, found);
+  if (status == DVG_OK && w->rank == 0) status = open_and_load(p, prefix, f, need_all, found);
   status = dvg_world_agree(w, status);
   if (status == DVG_OK) {
     dvg_world_broadcast(w, found, (size_t)p->n_params, 0);
