@@ -5,19 +5,22 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 
+static enum dvg_status build(struct dvg_embedder *e) {
+  DVG_TRY(dvg_graph_create(&e->graph));
+  e->image = dvg_graph_input(e->graph, "image", e->batch, 1, e->file.model.size, e->file.model.size);
+  struct dvg_scope s = {&e->params, ""};
+  e->embedding = dvg_graph_l2(e->graph, dvg_lightcnn(e->graph, s, e->file.model, e->image));
+  dvg_graph_keep(e->graph, e->embedding);
+  return DVG_OK;
+}
+
 enum dvg_status dvg_embedder_create(struct dvg_embedder *e, const struct dvg_world *w, const char *weights) {
   *e = (struct dvg_embedder){.batch = DVG_EMBED_BATCH};
   dvg_params_init(&e->params);
   DVG_TRY(dvg_weights_describe(&e->file, w, weights, "lightcnn29v2"));
-  enum dvg_status status = dvg_graph_create(&e->graph);
-  if (status == DVG_OK) {
-    struct dvg_scope s = {&e->params, ""};
-    e->image = dvg_graph_input(e->graph, "image", e->batch, 1, e->file.model.size, e->file.model.size);
-    e->embedding = dvg_graph_l2(e->graph, dvg_lightcnn(e->graph, s, e->file.model, e->image));
-    dvg_graph_keep(e->graph, e->embedding);
-    status = dvg_graph_plan(e->graph, 0);
-  }
-  status = dvg_world_agree(w, status);
+  enum dvg_status status = dvg_world_agree(w, build(e));
+  if (status == DVG_OK) status = dvg_weights_check(&e->params, "", &e->file, w, 1);
+  if (status == DVG_OK) status = dvg_world_agree(w, dvg_graph_plan(e->graph, 0));
   if (status == DVG_OK) status = dvg_weights_load(&e->params, "", &e->file, w, 1);
   if (status != DVG_OK) dvg_embedder_free(e);
   return status;

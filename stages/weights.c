@@ -139,6 +139,11 @@ static enum dvg_status open_and_load(struct dvg_params *p, const char *prefix, c
   return status;
 }
 
+enum dvg_status dvg_weights_check(struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
+                                  const struct dvg_world *w, int need_all) {
+  return dvg_world_agree(w, w->rank == 0 ? open_and_load(p, prefix, f, need_all, NULL) : DVG_OK);
+}
+
 enum dvg_status dvg_weights_load(struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
                                  const struct dvg_world *w, int need_all) {
   unsigned char *found = NULL;

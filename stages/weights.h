@@ -21,9 +21,14 @@ void dvg_weights_domain(char *out, size_t n_bytes, const char *name);
 DVG_CHECKED enum dvg_status dvg_weights_describe(struct dvg_weights *f, const struct dvg_world *w, const char *path, const char *net);
 
 // Collective. Fills all parameters of `p` whose name starts with `prefix` and whose remaining name is in the file; p must be allocated (dvg_graph_plan).
-// With `need_all`, parameters that the file does not have are errors, all named; else they are left as they are. Wrong shapes always are errors.
+// With `need_all`, parameters that the file does not have are errors; else they are left as they are. Wrong shapes always are errors: DVG_ERROR_INPUT with
+// their number and the names of the first.
 DVG_CHECKED enum dvg_status dvg_weights_load(struct dvg_params *p, const char *prefix, const struct dvg_weights *f, const struct dvg_world *w,
                                              int need_all);
+// Collective. The comparison of dvg_weights_load alone, for parameters that a graph has named but not allocated yet: before dvg_graph_plan, so that a file
+// whose attributes promise another network than its tensors make costs no memory.
+DVG_CHECKED enum dvg_status dvg_weights_check(struct dvg_params *p, const char *prefix, const struct dvg_weights *f, const struct dvg_world *w,
+                                              int need_all);
 
 // Not collective (rank 0). Writes the parameters of `p` whose names start with `prefix`, without it. f gives net, model, classes, domains.
 // `digest` may be NULL.

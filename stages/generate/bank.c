@@ -27,7 +27,7 @@ static enum dvg_status build(struct encoder *e, const struct dvg_weights *f, con
   e->style = dvg_encoder_style(e->graph, (struct dvg_scope){&e->params, prefix}, f->model, e->z);
   dvg_graph_keep(e->graph, e->z);
   dvg_graph_keep(e->graph, e->style);
-  return dvg_graph_plan(e->graph, 0);
+  return DVG_OK;
 }
 
 // codes (count, 256 + n_style) of the images rows[0..count).
@@ -123,6 +123,8 @@ enum dvg_status dvg_bank_create(struct dvg_bank *b, const struct dvg_world *w,
   enum dvg_status status = dvg_world_root_first(w, list_rows, &l);
   if (status == DVG_OK) status = build(&e, generator, domain);
   status = dvg_world_agree(w, status);
+  if (status == DVG_OK) status = dvg_weights_check(&e.params, "", generator, w, 1);
+  if (status == DVG_OK) status = dvg_world_agree(w, dvg_graph_plan(e.graph, 0));
   if (status == DVG_OK) status = dvg_weights_load(&e.params, "", generator, w, 1);
   if (status == DVG_OK) status = encode_shared(b, w, &e, set);
   dvg_graph_free(&e.graph);

@@ -225,6 +225,9 @@ static enum dvg_status load(struct job *j) {
   if (status == DVG_OK) status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->pairs.n_items);
   if (status == DVG_OK) status = dvg_generator_build(&j->step, set, j->recognizer.model, j->sampler.model);
   DVG_TRY(dvg_world_agree(j->w, status));
+  DVG_TRY(dvg_weights_check(&j->step.recognizer, "", &j->recognizer, j->w, 1));
+  DVG_TRY(dvg_weights_check(&j->step.sampler, "", &j->sampler, j->w, 1));
+  DVG_TRY(dvg_world_agree(j->w, dvg_graph_plan(j->step.graph, 1)));
   DVG_TRY(dvg_weights_load(&j->step.recognizer, "", &j->recognizer, j->w, 1));
   DVG_TRY(dvg_weights_load(&j->step.sampler, "", &j->sampler, j->w, 1));
   return embed_identities(j);
@@ -258,10 +261,10 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
                           .settings = &set->train,
                           .lineage = lineage,
                           .name = "generator",
+                          .result = "generator.h5",
                           .graph = j->step.graph,
                           .params = &j->step.params,
                           .n_steps = j->n_steps,
-                          .result = "generator.h5",
                           .n_micro = set->batch / set->micro_batch,
                           .optimizer = DVG_ADAM,
                           .adam = {.beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8},

@@ -31,7 +31,8 @@ struct dvg_generator_step {
   int reconstructed[2], exchanged[2], sampled[2]; // images (m,3,size,size)
 };
 
-// Not collective. Builds and plans the graph for micro-batches of set->micro_batch; weights of the frozen networks are still to be loaded.
+// Not collective. Builds the graph for micro-batches of set->micro_batch; it is still to be planned, for training, and the weights of the frozen networks
+// are to be loaded.
 DVG_CHECKED enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct dvg_generator_settings *set,
                                                 struct dvg_model recognizer, struct dvg_model sampler);
 void dvg_generator_free(struct dvg_generator_step *s);

@@ -319,6 +319,8 @@ static enum dvg_status run_phase(struct job *j, const struct dvg_lineage *lineag
   if (index != HEAD && set->steps) j->n_steps = set->steps;
   DVG_TRY(dvg_world_agree(
       j->w, dvg_recognizer_build(&j->phase, &j->params, set, j->model, j->images.n_people, j->teacher.C)));
+  if (first && set->start[0]) DVG_TRY(dvg_weights_check(&j->params, "recognizer.", &j->start, j->w, 1));
+  DVG_TRY(dvg_world_agree(j->w, dvg_graph_plan(j->phase.graph, 1)));
   dvg_info("%s: %lld steps of %lld images and %lld pairs; %.2f M parameters; %.0f MB for a micro-batch", name,
            (long long)j->n_steps, (long long)batch, (long long)(j->phase.pairs * n_micro),
            (double)j->params.n_values / 1e6, (double)dvg_graph_bytes(j->phase.graph) / 1e6);
@@ -328,6 +330,7 @@ static enum dvg_status run_phase(struct job *j, const struct dvg_lineage *lineag
       .settings = &set->train,
       .lineage = lineage,
       .name = name,
+      .result = "recognizer.h5",
       .graph = j->phase.graph,
       .params = &j->params,
       .n_steps = j->n_steps,
@@ -336,7 +339,6 @@ static enum dvg_status run_phase(struct job *j, const struct dvg_lineage *lineag
       .sgd = {.momentum = set->momentum, .weight_decay = set->weight_decay},
       .adam = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = set->weight_decay},
       .job = j,
-      .result = "recognizer.h5",
       .rate = rate_at,
       .fill = fill,
       .sheet = sheet,

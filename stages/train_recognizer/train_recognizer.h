@@ -48,7 +48,7 @@ struct dvg_recognizer_phase {
   struct dvg_graph *graph;
   int image, label, item, negative, target; // inputs; label, item, negative: integers; -1: none
 };
-// Not collective. Adds F ("recognizer."), its heads ("head.") and the losses of the phase to a graph over `params` and plans it for training.
+// Not collective. Adds F ("recognizer."), its heads ("head.") and the losses of the phase to a graph over `params`, still to be planned for training.
 DVG_CHECKED enum dvg_status dvg_recognizer_build(struct dvg_recognizer_phase *p, struct dvg_params *params, const struct dvg_recognizer_settings *set,
                                                  struct dvg_model model, int64_t n_classes, int64_t n_teacher);
 

@@ -128,6 +128,7 @@ bad() { # name, code, pattern, further arguments
   is "$1: nothing is left" "$(find x -type f 2>/dev/null | wc -l)" 0
 }
 check "one domain" run 0 dvg-prepare render --people 2 --images 1 --domains VIS --size 36 --out vis.h5
+check "large images" run 0 dvg-prepare render --people 2 --images 1 --size 64 --out large.h5
 check "small images" run 0 dvg-prepare render --people 2 --images 1 --size 24 --out small.h5
 check "a larger recogniser" run 0 make_weights --width 0.1 --size 64 --out f64.h5
 head -c 3000 g.h5 >cut.h5
@@ -161,6 +162,18 @@ import h5py
 file = h5py.File("poisoned.h5", "r+")
 name = sorted(name for name in file if name.startswith("decoder."))[0]
 file[name][(0,) * file[name].ndim] = float("nan")'
+  check "claims another width and size" $python -c '
+import h5py, shutil
+for net, width, size in ("g", 16, 32), ("g", 0.1, 64), ("f", 16, 32):
+    path = f"{net}_{width}_{size}.h5"
+    shutil.copy(net + ".h5", path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["width"] = float(width)
+        file.attrs["size"] = size'
+  fits="parameters? do(es)? not fit its"
+  bad "a generator of another width" 3 "g_16_32.h5: [0-9]+ $fits width 16 .*encoder.nir.*has shape .* is needed.*; \.\.\.$" --generator g_16_32.h5
+  bad "a generator of another size" 3 "g_0.1_64.h5: [0-9]+ $fits width 0.1 and size 64: encoder.nir" --generator g_0.1_64.h5 --bank large.h5
+  bad "a recogniser of another width" 3 "f_16_32.h5: [0-9]+ $fits width 16 .*: conv1.filter.weight has shape" --recognizer f_16_32.h5
   bad "a weight that is no number" 3 "poisoned.h5: decoder.* is not finite at 0" --generator poisoned.h5
 else skip "a weight that is no number: $python has no h5py"; fi
 summary

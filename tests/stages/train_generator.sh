@@ -129,9 +129,10 @@ expect_fail "diverges" 6 "generator, step [0-9]+, micro-batch [0-9]: .*(loss ter
 if [ $has_h5py = yes ]; then
   check "claim another width" $python -c '
 import h5py, shutil
-for net in ("s",):
+for net in "f", "s":
     shutil.copy(net + ".h5", net + "_wide.h5")
     with h5py.File(net + "_wide.h5", "r+") as file: file.attrs["width"] = 16.0'
+  bad "a recogniser of another width" 3 "f_wide.h5: [0-9]+ parameters do not fit its width 16 and size 32: conv1" --recognizer f_wide.h5
   bad "a sampler of another width" 3 "s_wide.h5: [0-9]+ parameters do not fit its width 16 .*: fc.0.weight" --sampler s_wide.h5
   cp f.h5 poisoned.h5
   check "poisons" $python -c 'import h5py; h5py.File("poisoned.h5", "r+")["fc.bias"][7] = float("nan")'

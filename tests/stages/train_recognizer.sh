@@ -192,7 +192,10 @@ for path in glob.glob("uneven/shard-*.h5"):
         del file["image_NIR"]
         file["image_NIR"] = numpy.zeros((n, 64, 64, 3), "u1")'
   bad "pairs of two sizes" 3 "uneven: images are 64 x 64 x 3 in NIR, but 32 x 32 x 3 in VIS" --pairs uneven
-else skip "pairs of two sizes: $python has no h5py"; fi
+  cp f.h5 wide.h5
+  check "claims another width" $python -c 'import h5py; h5py.File("wide.h5", "r+").attrs["width"] = 16.0'
+  bad "weights of another width" 3 "wide.h5: [0-9]+ parameters do not fit its width 16 and size 32: conv1" --start wide.h5
+else skip "pairs of two sizes, weights of another width: $python has no h5py"; fi
 bad "images without the domain" 3 "vis.h5.*'NIR'.*VIS" --images vis.h5
 bad "small images" 3 "small.h5: images of 24 x 24 are smaller than the network's 32" --images small.h5
 bad "a sampler to start from" 3 "s.h5.*identity_sampler.*lightcnn29v2" --start s.h5
