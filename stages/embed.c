@@ -1,5 +1,6 @@
 #include "stages/embed.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
@@ -53,8 +54,33 @@ static void run_batch(struct dvg_embedder *e, int64_t count, float *out) {
   memcpy(out, dvg_graph_values(e->graph, e->embedding), (size_t)(count * DVG_CODE) * sizeof *out);
 }
 
-enum dvg_status dvg_embed_rows(struct dvg_embedder *e, const struct dvg_image_set *set, const int64_t *rows,
-                               int64_t count, float *out) {
+int64_t dvg_embed_bad(const float *embedding, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    double sum = 0;
+    for (int64_t k = 0; k < DVG_CODE; k++)
+      sum += (double)embedding[i * DVG_CODE + k] * embedding[i * DVG_CODE + k];
+    if (!(fabs(sum - 1) <= 1e-3)) return i; // true for NaN as well
+  }
+  return -1;
+}
+
+static enum dvg_status check_rows(const struct dvg_image_set *set, const int64_t *rows, int64_t count,
+                                  const float *embedding) {
+  int64_t i = dvg_embed_bad(embedding, count);
+  if (i < 0) return DVG_OK;
+  char **names = NULL;
+  int64_t n_names = 0;
+  DVG_TRY(dvg_artifact_load_text(set->file, "name", &n_names, &names));
+  enum dvg_status status = dvg_fail(
+      DVG_ERROR_NUMERIC,
+      "%s: image %lld (%s) has no embedding: the network gives a vector without length or NaN",
+      dvg_artifact_path(set->file), (long long)rows[i], rows[i] < n_names ? names[rows[i]] : "without name");
+  dvg_free(&names);
+  return status;
+}
+
+static enum dvg_status embed_unchecked(struct dvg_embedder *e, const struct dvg_image_set *set,
+                                       const int64_t *rows, int64_t count, float *out) {
   unsigned char *pixels;
   DVG_TRY(DVG_NEW(&pixels, set->H * set->W * set->C, "image"));
   enum dvg_status status = DVG_OK;
@@ -71,14 +97,30 @@ done:
   return status;
 }
 
-enum dvg_status dvg_embed_pixels(struct dvg_embedder *e, const unsigned char *pixels, int64_t count, int64_t H,
-                                 int64_t W, int64_t C, float *out) {
+enum dvg_status dvg_embed_rows(struct dvg_embedder *e, const struct dvg_image_set *set, const int64_t *rows,
+                               int64_t count, float *out) {
+  DVG_TRY(embed_unchecked(e, set, rows, count, out));
+  return check_rows(set, rows, count, out);
+}
+
+enum dvg_status dvg_embed_pixels_find(struct dvg_embedder *e, const unsigned char *pixels, int64_t count,
+                                      int64_t H, int64_t W, int64_t C, float *out, int64_t *bad) {
   for (int64_t first = 0; first < count; first += e->batch) {
     int64_t n = count - first < e->batch ? count - first : e->batch;
     for (int64_t i = 0; i < n; i++) DVG_TRY(fill_row(e, i, pixels + (first + i) * H * W * C, H, W, C));
     run_batch(e, n, out + first * DVG_CODE);
   }
+  *bad = dvg_embed_bad(out, count);
   return DVG_OK;
+}
+
+enum dvg_status dvg_embed_pixels(struct dvg_embedder *e, const unsigned char *pixels, int64_t count, int64_t H,
+                                 int64_t W, int64_t C, float *out) {
+  int64_t bad;
+  DVG_TRY(dvg_embed_pixels_find(e, pixels, count, H, W, C, out, &bad));
+  if (bad < 0) return DVG_OK;
+  return dvg_fail(DVG_ERROR_NUMERIC, "%s: gives an image no embedding: a vector without length or NaN",
+                  e->file.path);
 }
 
 enum dvg_status dvg_embed_shared(struct dvg_embedder *e, const struct dvg_world *w,
@@ -92,11 +134,13 @@ enum dvg_status dvg_embed_shared(struct dvg_embedder *e, const struct dvg_world 
   float *mine = NULL, *all = NULL;
   enum dvg_status status = DVG_NEW(&mine, share * DVG_CODE, "embeddings");
   if (status == DVG_OK) status = DVG_NEW(&all, share * w->size * DVG_CODE, "embeddings");
-  if (status == DVG_OK) status = dvg_embed_rows(e, set, rows + first, n, mine);
+  if (status == DVG_OK) status = embed_unchecked(e, set, rows + first, n, mine);
   status = dvg_world_agree(w, status);
   if (status == DVG_OK) {
     dvg_world_allgather(w, all, mine, (size_t)(share * DVG_CODE) * sizeof *mine);
     memcpy(out, all, (size_t)(count * DVG_CODE) * sizeof *out);
+    // All ranks have the same vectors: rank 0 speaks.
+    status = dvg_world_agree(w, w->rank == 0 ? check_rows(set, rows, count, out) : DVG_OK);
   }
   dvg_free(&mine);
   dvg_free(&all);

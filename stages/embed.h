@@ -19,15 +19,21 @@ enum { DVG_EMBED_BATCH = 16 };
 DVG_CHECKED enum dvg_status dvg_embedder_create(struct dvg_embedder *e, const struct dvg_world *w, const char *weights);
 void dvg_embedder_free(struct dvg_embedder *e);
 
-// Not collective. out (count,256) = embeddings of the images rows[0..count) of the set. An image's result does not depend on the others.
+// Not collective. out (count,256) = embeddings of the images rows[0..count) of the set. An image's result does not depend on the others. An image
+// without embedding (the network gives a zero vector or NaN) is DVG_ERROR_NUMERIC naming set, row and image.
 DVG_CHECKED enum dvg_status dvg_embed_rows(struct dvg_embedder *e, const struct dvg_image_set *set, const int64_t *rows, int64_t count,
                                            float *out);
 // Collective. The same, shared out over the ranks; every rank gets all of `out`.
 DVG_CHECKED enum dvg_status dvg_embed_shared(struct dvg_embedder *e, const struct dvg_world *w, const struct dvg_image_set *set,
                                              const int64_t *rows, int64_t count, float *out);
-// Not collective. The same for images in memory: pixels (count,H,W,C).
+// Not collective. That n embeddings are finite and of length 1: the index of the first that is not, or -1.
+int64_t dvg_embed_bad(const float *embedding, int64_t n);
+// Not collective. The same for images in memory: pixels (count,H,W,C). An image without embedding is DVG_ERROR_NUMERIC naming F's file.
 DVG_CHECKED enum dvg_status dvg_embed_pixels(struct dvg_embedder *e, const unsigned char *pixels, int64_t count, int64_t H, int64_t W,
                                              int64_t C, float *out);
+// The same for a caller who knows the images' names: *bad = the first one without embedding, of which nothing is said, or -1.
+DVG_CHECKED enum dvg_status dvg_embed_pixels_find(struct dvg_embedder *e, const unsigned char *pixels, int64_t count, int64_t H, int64_t W,
+                                                  int64_t C, float *out, int64_t *bad);
 
 // Collective. Opens a packed image set on rank 0, then on all. Messages come once.
 DVG_CHECKED enum dvg_status dvg_stage_open_images(struct dvg_image_set *set, const struct dvg_world *w, const char *path);

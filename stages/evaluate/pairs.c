@@ -150,8 +150,8 @@ static enum dvg_status embed_items(void *records, int64_t first, int64_t count, 
     int64_t bytes = s->H[d] * s->W[d] * s->C[d];
     for (int64_t i = 0; i < count; i++)
       DVG_TRY(dvg_shard_reader_read(s->set, name, DVG_U8, item_of(q, first + i), 1, s->pixels + i * bytes));
-    DVG_TRY(dvg_embed_pixels(s->e, s->pixels, count, s->H[d], s->W[d], s->C[d], found));
-    int64_t bad = dvg_protocol_bad_embedding(found, count);
+    int64_t bad;
+    DVG_TRY(dvg_embed_pixels_find(s->e, s->pixels, count, s->H[d], s->W[d], s->C[d], found, &bad));
     if (bad >= 0)
       return dvg_fail(DVG_ERROR_NUMERIC,
                       "%s: %s of item %lld has no embedding: the network gives a vector without length or NaN",

@@ -1,6 +1,5 @@
 #include "stages/evaluate/protocol.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,27 +211,7 @@ void dvg_protocol_free(struct dvg_protocol *p) {
 // ---- embeddings
 
 int64_t dvg_protocol_bad_embedding(const float *embedding, int64_t n) {
-  for (int64_t i = 0; i < n; i++) {
-    double sum = 0;
-    for (int64_t k = 0; k < DVG_CODE; k++)
-      sum += (double)embedding[i * DVG_CODE + k] * embedding[i * DVG_CODE + k];
-    if (!(fabs(sum - 1) <= 1e-3)) return i; // true for NaN as well
-  }
-  return -1;
-}
-
-static enum dvg_status check(const struct dvg_side *side) {
-  int64_t i = dvg_protocol_bad_embedding(side->embedding, side->n);
-  if (i < 0) return DVG_OK;
-  char **names = NULL;
-  int64_t n_names = 0, row = side->row[i];
-  DVG_TRY(dvg_artifact_load_text(side->set->file, "name", &n_names, &names));
-  enum dvg_status status =
-      dvg_fail(DVG_ERROR_NUMERIC,
-               "%s: image %lld (%s) has no embedding: the network gives a vector without length or NaN",
-               dvg_artifact_path(side->set->file), (long long)row, row < n_names ? names[row] : "without name");
-  dvg_free(&names);
-  return status;
+  return dvg_embed_bad(embedding, n);
 }
 
 // Known before anything is computed, and said by one rank.
@@ -256,8 +235,6 @@ enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_worl
   for (int i = 0; i < 2; i++) {
     struct dvg_side *s = sides[i];
     DVG_TRY(dvg_embed_shared(e, w, s->set, s->row, s->n, s->embedding));
-    // All ranks have the same vectors: rank 0 speaks.
-    DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check(s) : DVG_OK));
   }
   return DVG_OK;
 }

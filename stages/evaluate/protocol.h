@@ -44,11 +44,12 @@ void dvg_protocol_free(struct dvg_protocol *p);
 // Collective. Whether the images are large enough for the network.
 DVG_CHECKED enum dvg_status dvg_protocol_check(const struct dvg_protocol *p, const struct dvg_world *w,
                                                const struct dvg_embedder *e);
-// Collective. After dvg_protocol_check. Fills both sides' embeddings and checks them.
+// Collective. After dvg_protocol_check. Fills both sides' embeddings; an image without one is DVG_ERROR_NUMERIC
+// (dvg_embed_shared).
 DVG_CHECKED enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_world *w,
                                                struct dvg_embedder *e);
 
-// Not collective. That n embeddings are finite and of length 1: the index of the first that is not, or -1.
+// Not collective. dvg_embed_bad, for vectors that come from a file.
 int64_t dvg_protocol_bad_embedding(const float *embedding, int64_t n);
 
 #endif

@@ -174,6 +174,13 @@ for net, width, size in ("g", 16, 32), ("g", 0.1, 64), ("f", 16, 32):
   bad "a generator of another width" 3 "g_16_32.h5: [0-9]+ $fits width 16 .*encoder.nir.*has shape .* is needed.*; \.\.\.$" --generator g_16_32.h5
   bad "a generator of another size" 3 "g_0.1_64.h5: [0-9]+ $fits width 0.1 and size 64: encoder.nir" --generator g_0.1_64.h5 --bank large.h5
   bad "a recogniser of another width" 3 "f_16_32.h5: [0-9]+ $fits width 16 .*: conv1.filter.weight has shape" --recognizer f_16_32.h5
+  cp f.h5 silent.h5
+  check "gives zero vectors" $python -c '
+import h5py
+with h5py.File("silent.h5", "r+") as file:
+    for name in "fc.weight", "fc.bias": file[name][...] = 0'
+  expect_fail "no embedding" 6 "silent.h5: gives an image no embedding" generate 1 x --recognizer silent.h5
+  is "no embedding: no shard" "$(find x -type f 2>/dev/null | wc -l)" 0
   bad "a weight that is no number" 3 "poisoned.h5: decoder.* is not finite at 0" --generator poisoned.h5
 else skip "a weight that is no number: $python has no h5py"; fi
 summary

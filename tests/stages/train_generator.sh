@@ -134,6 +134,14 @@ for net in "f", "s":
     with h5py.File(net + "_wide.h5", "r+") as file: file.attrs["width"] = 16.0'
   bad "a recogniser of another width" 3 "f_wide.h5: [0-9]+ parameters do not fit its width 16 and size 32: conv1" --recognizer f_wide.h5
   bad "a sampler of another width" 3 "s_wide.h5: [0-9]+ parameters do not fit its width 16 .*: fc.0.weight" --sampler s_wide.h5
+  cp f.h5 silent.h5
+  check "gives zero vectors" $python -c '
+import h5py
+with h5py.File("silent.h5", "r+") as file:
+    for name in "fc.weight", "fc.bias": file[name][...] = 0'
+  bad "no embedding" 6 "toy.h5: image [0-9]+ \\(.+\\) has no embedding" --recognizer silent.h5
+  expect_fail "no embedding: no features either" 6 "toy.h5: image 0 \\(.+\\) has no embedding" run 1 dvg-extract --images toy.h5 --weights silent.h5 --out none
+  absent "no embedding: no features either" none/index.h5 none/shard-000000.h5
   cp f.h5 poisoned.h5
   check "poisons" $python -c 'import h5py; h5py.File("poisoned.h5", "r+")["fc.bias"][7] = float("nan")'
   bad "a weight that is no number" 3 "poisoned.h5: fc.bias is not finite at 7" --recognizer poisoned.h5
