@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -172,8 +173,8 @@ static enum dvg_status check_settings(const struct dvg_generator_settings *set) 
                     (long long)set->micro_batch, (long long)set->batch);
   if (set->size % 32)
     return dvg_fail(DVG_ERROR_USAGE, "--size %lld is no multiple of 32", (long long)set->size);
-  return strcmp(set->domain, set->visible) == 0
-             ? dvg_fail(DVG_ERROR_USAGE, "--domain and --visible are both %s", set->domain)
+  return strcasecmp(set->domain, set->visible) == 0 // parameters carry them in lower case
+             ? dvg_fail(DVG_ERROR_USAGE, "--domain and --visible are both %s, whatever the case", set->domain)
              : DVG_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -215,8 +216,8 @@ static enum dvg_status check_settings(const struct dvg_recognizer_settings *set)
     return dvg_fail(DVG_ERROR_USAGE, "--start is needed without --pretrain: the recogniser to train further");
   if (!set->pretrain && !set->domain[0])
     return dvg_fail(DVG_ERROR_USAGE, "--domain is needed without --pretrain");
-  if (!set->pretrain && strcmp(set->domain, set->visible) == 0)
-    return dvg_fail(DVG_ERROR_USAGE, "--domain and --visible are both %s", set->domain);
+  if (!set->pretrain && strcasecmp(set->domain, set->visible) == 0)
+    return dvg_fail(DVG_ERROR_USAGE, "--domain and --visible are both %s, whatever the case", set->domain);
   if (!set->pretrain && set->distill[0]) return dvg_fail(DVG_ERROR_USAGE, "--distill goes with --pretrain");
   if (set->pretrain && set->labels <= 0 && !set->distill[0])
     return dvg_fail(DVG_ERROR_USAGE, "--labels 0 without --distill leaves nothing to learn");

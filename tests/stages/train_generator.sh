@@ -99,6 +99,7 @@ bad "no sampler" 4 "nothing.h5" --sampler nothing.h5
 bad "images without the domain" 3 "vis.h5.*'NIR'.*VIS" --images vis.h5
 bad "nobody in both domains" 3 "apart.h5: nobody has images in both NIR and VIS" --images apart.h5
 bad "twice the same domain" 2 "--domain and --visible are both VIS" --domain VIS
+bad "the same domain in lower case" 2 "--domain and --visible are both vis" --domain vis
 bad "small images" 3 "small.h5: images of 24 x 24 are smaller than --size 32" --images small.h5
 bad "another size" 3 "f64.h5: takes images of size 64, but --size is 32" --recognizer f64.h5
 bad "a sampler as recogniser" 3 "s.h5.*identity_sampler.*lightcnn29v2" --recognizer s.h5

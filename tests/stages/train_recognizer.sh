@@ -176,6 +176,7 @@ bad "no start" 4 "nothing.h5" --start nothing.h5
 bad "start is needed" 2 "--start is needed" --start ""
 bad "domain is needed" 2 "--domain is needed" --domain ""
 bad "twice the same domain" 2 "--domain and --visible are both VIS" --domain VIS
+bad "the same domain in lower case" 2 "--domain and --visible are both vis" --domain vis
 bad "no pairs" 4 "nothing/index.h5" --pairs nothing
 bad "an empty folder" 4 "empty/index.h5" --pairs empty
 bad "features as pairs" 3 "features/index.h5.*features.*pairs" --pairs features
