@@ -25,6 +25,26 @@ struct loop {
   char checkpoint[1024], log[1024], where[192]; // `where` the present micro-batch belongs, for messages
 };
 
+static enum dvg_status check_settings(const struct dvg_train_settings *set) {
+  if (set->dump_step && !set->dump[0]) return dvg_fail(DVG_ERROR_USAGE, "--dump-step needs --dump");
+  if (!set->dump_step && set->dump[0]) return dvg_fail(DVG_ERROR_USAGE, "--dump needs --dump-step");
+  return DVG_OK;
+}
+
+enum dvg_status dvg_train_begin(const struct dvg_world *w, const struct dvg_train_settings *set) {
+  DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check_settings(set) : DVG_OK));
+  return dvg_stage_make_folder(w, set->out);
+}
+
+enum dvg_status dvg_train_check_dump(const struct dvg_world *w, const struct dvg_train_settings *set,
+                                     int64_t n_steps) {
+  enum dvg_status status = DVG_OK;
+  if (w->rank == 0 && set->dump_step > n_steps)
+    status = dvg_fail(DVG_ERROR_USAGE, "--dump-step %lld lies beyond the last step, %lld",
+                      (long long)set->dump_step, (long long)n_steps);
+  return dvg_world_agree(w, status);
+}
+
 void dvg_params_share(struct dvg_params *p, const struct dvg_world *w) {
   dvg_world_broadcast(w, p->value, (size_t)p->n_values * sizeof *p->value, 0);
   dvg_params_changed(p);
@@ -226,8 +246,6 @@ static enum dvg_status prepare_folder(const struct loop *l) {
 static enum dvg_status start(struct loop *l) {
   struct dvg_trainer *t = l->t;
   int found = 0;
-  if (t->settings->dump_step && !t->settings->dump[0])
-    return t->world->rank == 0 ? dvg_fail(DVG_ERROR_USAGE, "--dump-step needs --dump") : DVG_ERROR_USAGE;
   snprintf(l->checkpoint, sizeof l->checkpoint, "%s/%s.checkpoint.h5", t->settings->out, t->name);
   snprintf(l->log, sizeof l->log, "%s/log.jsonl", t->settings->out);
   DVG_TRY(dvg_world_agree(t->world, find_trained(l)));

@@ -39,6 +39,11 @@ struct dvg_train_settings {
       DVG_OPTION_LOCAL_INT(s, m.dump_step, "dump-step", "0", 0, 9e15, "step to write to --dump, counted from 1; 0: none"),                 \
       DVG_OPTION_PATH(s, m.dump, "dump", "", "file for --dump-step")
 
+// Collective. What every trainer begins with: checks these settings and makes the folder `out`.
+DVG_CHECKED enum dvg_status dvg_train_begin(const struct dvg_world *w, const struct dvg_train_settings *set);
+// Collective. DVG_ERROR_USAGE for a --dump-step beyond n_steps, those of the longest phase.
+DVG_CHECKED enum dvg_status dvg_train_check_dump(const struct dvg_world *w, const struct dvg_train_settings *set, int64_t n_steps);
+
 struct dvg_trainer {
   const struct dvg_world *world;
   const struct dvg_train_settings *settings;

@@ -254,6 +254,7 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   dvg_lineage_add(lineage, "sampler", set->sampler, j->sampler.digest);
   int64_t per_epoch = j->pairs.n_items / set->batch;
   j->n_steps = set->steps ? set->steps : set->epochs * (per_epoch > 0 ? per_epoch : 1);
+  DVG_TRY(dvg_train_check_dump(j->w, &set->train, j->n_steps));
   dvg_info("%.2f M parameters; %.0f MB for a micro-batch of %lld pairs", (double)j->step.params.n_values / 1e6,
            (double)dvg_graph_bytes(j->step.graph) / 1e6, (long long)set->micro_batch);
   dvg_params_initialize(&j->step.params, (uint64_t)set->train.seed);
@@ -285,7 +286,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   enum dvg_status status = check_settings(j.set);
   dvg_log_quiet(0);
   DVG_TRY(dvg_world_agree(w, status));
-  DVG_TRY(dvg_stage_make_folder(w, j.set->train.out));
+  DVG_TRY(dvg_train_begin(w, &j.set->train));
   status = dvg_world_agree(w, dvg_lineage_init(&lineage, o));
   if (status == DVG_OK) status = train(&j, &lineage);
   dvg_lineage_free(&lineage);

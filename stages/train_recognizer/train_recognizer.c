@@ -25,8 +25,10 @@ static const struct dvg_option options[] = {
     DVG_OPTION_PATH(S, distill, "distill", "",
                     "HDF5 file with embeddings `feature` of the images by another network (--pretrain)"),
     DVG_TRAIN_OPTIONS(S, train),
-    DVG_OPTION_REAL(S, width, "width", "1", 0.01, 16, "multiplier of the network's channels (new weights)"),
-    DVG_OPTION_INT(S, size, "size", "128", 32, 1024, "side of the input, a multiple of 32 (new weights)"),
+    DVG_OPTION_REAL(S, width, "width", "0", 0, 16,
+                    "multiplier of the network's channels; 0: that of --start, 1 for new weights"),
+    DVG_OPTION_INT(S, size, "size", "0", 0, 1024,
+                   "side of the input, a multiple of 32; 0: that of --start, 128 for new weights"),
     DVG_OPTION_INT(S, head_epochs, "head-epochs", "4", 0, 1e6,
                    "phase I: passes over the real images that train the classifier alone"),
     DVG_OPTION_INT(S, head_batch, "head-batch", "128", 1, 65536, "phase I: real images in a step"),
@@ -212,6 +214,10 @@ static enum dvg_status check_settings(const struct dvg_recognizer_settings *set)
                     (long long)set->generated);
   if (set->size % 32)
     return dvg_fail(DVG_ERROR_USAGE, "--size %lld is no multiple of 32", (long long)set->size);
+  if (set->width > 0 && set->width < 0.01)
+    return dvg_fail(DVG_ERROR_USAGE, "--width %g is less than 0.01", set->width);
+  if (set->pairs[0] && !uses_pairs(set))
+    return dvg_fail(DVG_ERROR_USAGE, "--pairs are not used with --pretrain, --contrast none or --generated 0");
   if (!set->pretrain && !set->start[0])
     return dvg_fail(DVG_ERROR_USAGE, "--start is needed without --pretrain: the recogniser to train further");
   if (!set->pretrain && !set->domain[0])
@@ -269,13 +275,29 @@ static enum dvg_status open_pairs(void *job) {
   return DVG_OK;
 }
 
+static enum dvg_status check_start(const struct job *j) {
+  const struct dvg_model *have = &j->start.model;
+  if (j->set->width > 0 && j->set->width != have->width)
+    return dvg_fail(DVG_ERROR_USAGE, "%s: has width %g, but --width is %g", j->start.path, have->width,
+                    j->set->width);
+  if (j->set->size > 0 && j->set->size != have->size)
+    return dvg_fail(DVG_ERROR_USAGE, "%s: has size %lld, but --size is %lld", j->start.path,
+                    (long long)have->size, (long long)j->set->size);
+  return DVG_OK;
+}
+
+static enum dvg_status choose_model(struct job *j) {
+  const struct dvg_recognizer_settings *set = j->set;
+  j->model = (struct dvg_model){set->width > 0 ? set->width : 1, set->size > 0 ? set->size : 128};
+  if (!set->start[0]) return DVG_OK;
+  DVG_TRY(dvg_weights_describe(&j->start, j->w, set->start, "lightcnn29v2"));
+  j->model = j->start.model;
+  return dvg_world_agree(j->w, j->w->rank == 0 ? check_start(j) : DVG_OK);
+}
+
 static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   const struct dvg_recognizer_settings *set = j->set;
-  j->model = (struct dvg_model){set->width, set->size};
-  if (set->start[0]) {
-    DVG_TRY(dvg_weights_describe(&j->start, j->w, set->start, "lightcnn29v2"));
-    j->model = j->start.model;
-  }
+  DVG_TRY(choose_model(j));
   DVG_TRY(dvg_stage_open_images(&j->images, j->w, set->images));
   DVG_TRY(dvg_world_root_first(j->w, list_rows, j));
   if (uses_pairs(set)) DVG_TRY(dvg_world_root_first(j->w, open_pairs, j));
@@ -306,6 +328,19 @@ static enum dvg_status initialize(struct job *j) {
   return DVG_OK;
 }
 
+static int64_t epoch_steps(const struct job *j, int index) {
+  const struct dvg_recognizer_settings *set = j->set;
+  int64_t steps = index == ALL && j->pairs ? j->n_pairs / set->generated
+                                           : j->n_rows / (index == HEAD ? set->head_batch : set->batch);
+  return steps < 1 ? 1 : steps;
+}
+
+static int64_t phase_steps(const struct job *j, int index) {
+  const struct dvg_recognizer_settings *set = j->set;
+  if (index != HEAD && set->steps) return set->steps;
+  return (index == HEAD ? set->head_epochs : set->epochs) * epoch_steps(j, index);
+}
+
 static enum dvg_status run_phase(struct job *j, const struct dvg_lineage *lineage, const char *name, int index,
                                  int first) {
   const struct dvg_recognizer_settings *set = j->set;
@@ -314,10 +349,8 @@ static enum dvg_status run_phase(struct job *j, const struct dvg_lineage *lineag
   j->phase = (struct dvg_recognizer_phase){
       .name = name, .index = index, .batch = batch, .n_micro = n_micro, .real = set->micro_batch};
   if (index == ALL && j->pairs) j->phase.pairs = set->generated / n_micro;
-  j->steps_per_epoch = j->phase.pairs ? j->n_pairs / set->generated : j->n_rows / batch;
-  if (j->steps_per_epoch < 1) j->steps_per_epoch = 1;
-  j->n_steps = (index == HEAD ? set->head_epochs : set->epochs) * j->steps_per_epoch;
-  if (index != HEAD && set->steps) j->n_steps = set->steps;
+  j->steps_per_epoch = epoch_steps(j, index);
+  j->n_steps = phase_steps(j, index);
   DVG_TRY(dvg_world_agree(
       j->w, dvg_recognizer_build(&j->phase, &j->params, set, j->model, j->images.n_people, j->teacher.C)));
   if (first && set->start[0]) DVG_TRY(dvg_weights_check(&j->params, "recognizer.", &j->start, j->w, 1));
@@ -358,9 +391,11 @@ static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
 
 static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   DVG_TRY(load(j, lineage));
-  if (j->set->pretrain) DVG_TRY(run_phase(j, lineage, "pretrain", PRETRAIN, 1));
+  int pretrain = j->set->pretrain != 0, head = !pretrain && j->set->head_epochs > 0;
+  int64_t n_steps = phase_steps(j, pretrain ? PRETRAIN : ALL), n_head = head ? phase_steps(j, HEAD) : 0;
+  DVG_TRY(dvg_train_check_dump(j->w, &j->set->train, n_steps > n_head ? n_steps : n_head));
+  if (pretrain) DVG_TRY(run_phase(j, lineage, "pretrain", PRETRAIN, 1));
   else {
-    int head = j->set->head_epochs > 0;
     if (head) DVG_TRY(run_phase(j, lineage, "phase1", HEAD, 1));
     DVG_TRY(run_phase(j, lineage, "phase2", ALL, !head));
   }
@@ -375,7 +410,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   enum dvg_status status = check_settings(j.set);
   dvg_log_quiet(0);
   DVG_TRY(dvg_world_agree(w, status));
-  DVG_TRY(dvg_stage_make_folder(w, j.set->train.out));
+  DVG_TRY(dvg_train_begin(w, &j.set->train));
   status = dvg_world_agree(w, dvg_lineage_init(&lineage, o));
   if (status == DVG_OK) status = train(&j, &lineage);
   dvg_lineage_free(&lineage);

@@ -165,6 +165,7 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   DVG_TRY(dvg_world_root_first(j->w, open_features, j));
   dvg_lineage_add(lineage, "features", set->features, dvg_shard_reader_digest(j->features));
   j->steps_per_epoch = (j->n_features + set->batch - 1) / set->batch;
+  DVG_TRY(dvg_train_check_dump(j->w, &set->train, set->epochs * j->steps_per_epoch));
   enum dvg_status status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->n_features);
   DVG_TRY(dvg_world_agree(j->w, status));
   DVG_TRY(dvg_world_root_first(j->w, measure_real, j));
@@ -206,7 +207,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
     return w->rank != 0 ? DVG_ERROR_USAGE
                         : dvg_fail(DVG_ERROR_USAGE, "--micro-batch %lld does not divide --batch %lld",
                                    (long long)j.set->micro_batch, (long long)j.set->batch);
-  DVG_TRY(dvg_stage_make_folder(w, j.set->train.out));
+  DVG_TRY(dvg_train_begin(w, &j.set->train));
   enum dvg_status status = dvg_world_agree(w, dvg_lineage_init(&lineage, o));
   if (status == DVG_OK) status = train(&j, &lineage);
   dvg_lineage_free(&lineage);

@@ -111,6 +111,7 @@ bad "truncated weights" 3 "cut.h5" --recognizer cut.h5
 bad "unknown option" 2 "nonsense" --nonsense 1
 bad "bad value" 2 "rate.*fast" --rate fast
 bad "no such size" 2 "--size 40 is no multiple of 32" --size 40
+bad "a step beyond the last" 2 "--dump-step 9 lies beyond the last step, 8" --dump-step 9 --dump x.h5
 bad "micro-batch" 2 "--micro-batch 2 does not divide --batch 9" --micro-batch 2
 expect_fail "the folder is in a file" 4 "toy.h5" train 2 toy.h5/x
 

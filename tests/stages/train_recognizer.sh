@@ -132,10 +132,11 @@ assert all((before[name][()] == after["weight/recognizer." + name][()]).all() fo
 assert {name.split(".")[0] for name in after["moment1"]} == {"head"}'
 else skip "phase I trains the classifier alone: $python has no h5py"; fi
 for c in public:"classification pull push" pull:"classification pull" none:"classification"; do
-  kind=${c%%:*}
-  check "$kind" train 2 $kind --contrast $kind
+  kind=${c%%:*} pairs=pairs
+  [ $kind = none ] && pairs=""
+  check "$kind" train 2 $kind --contrast $kind --pairs "$pairs"
   check_log "$kind: the log" $kind "${c#*:}"
-  check "$kind on 1" train 1 ${kind}1 --contrast $kind
+  check "$kind on 1" train 1 ${kind}1 --contrast $kind --pairs "$pairs"
   same "$kind" $kind ${kind}1
 done
 check "without phase I" train 2 direct --head-epochs 0
@@ -209,6 +210,12 @@ bad "micro-batch" 2 "--micro-batch 4 does not divide --batch 6" --micro-batch 4
 bad "micro-batch of phase I" 2 "--micro-batch 3 does not divide --head-batch 4" --micro-batch 3
 bad "pairs that can't be shared out" 2 "--generated 5 can't be shared out over 3 micro-batches" --generated 5
 bad "no negative to push" 2 "--generated 3 gives one pair a micro-batch" --generated 3
+bad "pairs for nothing" 2 "--pairs are not used with" --contrast none
+bad "no pairs of them" 2 "--pairs are not used with" --generated 0
+bad "another width than the start's" 2 "f.h5: has width 0.05, but --width is 0.5" --width 0.5
+bad "another size than the start's" 2 "f.h5: has size 32, but --size is 64" --size 64
+bad "a dump of no step" 2 "--dump needs --dump-step" --dump x.h5
+bad "a step beyond both phases" 2 "--dump-step 7 lies beyond the last step, 6" --dump-step 7 --dump x.h5
 bad "a teacher" 2 "--distill goes with --pretrain" --distill f.h5
 expect_fail "the folder is in a file" 4 "toy.h5" train 2 toy.h5/x
 expect_fail "another seed" 3 "late/phase1.checkpoint.h5: .*other settings.*seed" train 2 late --seed 12
@@ -216,6 +223,8 @@ check "other pairs" run 0 dvg-generate --generator g.h5 --sampler s.h5 --bank to
 expect_fail "other pairs" 3 "late/phase1.checkpoint.h5: .*other inputs.*pairs" train 2 late --pairs other_pairs
 same "untouched" late both0
 settings=$pretrain
+expect_fail "pairs to pre-train with" 2 "--pairs are not used with" train 2 x --pairs pairs
+expect_fail "no width" 2 "--width 0.001 is less than 0.01" train 2 x --width 0.001
 expect_fail "nothing to learn" 2 "--labels 0 without --distill" train 2 x --labels 0
 expect_fail "no such size" 2 "--size 40 is no multiple of 32" train 2 x --size 40
 expect_fail "no visible images" 3 "toy.h5.*'RGB'" train 2 x --visible RGB

@@ -112,6 +112,8 @@ bad "bad value" 2 "rate.*fast" --rate fast
 bad "out of range" 2 "width" --width 0
 bad "micro-batch" 2 "micro-batch 2 does not divide --batch 9" --micro-batch 2
 bad "dump without file" 2 "dump-step" --dump-step 3
+bad "dump of no step" 2 "--dump needs --dump-step" --dump x.h5
+bad "dump beyond the last step" 2 "--dump-step 101 lies beyond the last step, 100" --dump-step 101 --dump x.h5
 expect_fail "no features named" 2 "features" run 2 dvg-train-sampler --out x
 expect_fail "the folder is a file" 4 "toy.h5" train 2 toy.h5
 expect_fail "the folder is in a file" 4 "toy.h5" train 2 toy.h5/x
