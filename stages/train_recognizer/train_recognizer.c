@@ -77,7 +77,7 @@ struct job {
   struct dvg_weights start;
   struct dvg_model model;
   struct dvg_shard_reader *pairs;
-  int64_t n_pairs, pair_size, pair_channels, n_rows, *row, steps_per_epoch, n_steps;
+  int64_t n_pairs, pair_size, pair_channels, n_rows, *row, n_both, n_one_domain, steps_per_epoch, n_steps;
   struct dvg_epochs real_epochs, pair_epochs;
   struct dvg_teacher teacher;
   struct dvg_params params;
@@ -230,6 +230,20 @@ static enum dvg_status check_settings(const struct dvg_recognizer_settings *set)
   return DVG_OK;
 }
 
+// How many people are in both domains, and in one only.
+static enum dvg_status count_people(struct job *j, int visible) {
+  unsigned char *seen;
+  DVG_TRY(DVG_NEW(&seen, j->images.n_people, "marks of people"));
+  for (int64_t i = 0; i < j->n_rows; i++)
+    seen[j->images.identity[j->row[i]]] |= j->images.domain[j->row[i]] == visible ? 1 : 2;
+  for (int64_t k = 0; k < j->images.n_people; k++) {
+    j->n_both += seen[k] == 3;
+    j->n_one_domain += seen[k] == 1 || seen[k] == 2;
+  }
+  dvg_free(&seen);
+  return DVG_OK;
+}
+
 // The rows to train on, of the visible domain or of both, and what the teacher says of them.
 static enum dvg_status list_rows(void *job) {
   struct job *j = job;
@@ -244,6 +258,7 @@ static enum dvg_status list_rows(void *job) {
     if (j->images.domain[i] == domain[0] || j->images.domain[i] == domain[1]) j->row[j->n_rows++] = i;
   if (j->n_rows == 0)
     return dvg_fail(DVG_ERROR_INPUT, "%s: has no image of the domains to train on", j->set->images);
+  DVG_TRY(count_people(j, domain[1]));
   return j->set->distill[0] ? dvg_teacher_read(&j->teacher, j->set->distill, &j->images) : DVG_OK;
 }
 
@@ -300,6 +315,9 @@ static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   DVG_TRY(choose_model(j));
   DVG_TRY(dvg_stage_open_images(&j->images, j->w, set->images));
   DVG_TRY(dvg_world_root_first(j->w, list_rows, j));
+  if (!set->pretrain)
+    dvg_info("%lld people in both %s and %s, %lld in one of them only, who are trained on as well; %lld images",
+             (long long)j->n_both, set->domain, set->visible, (long long)j->n_one_domain, (long long)j->n_rows);
   if (uses_pairs(set)) DVG_TRY(dvg_world_root_first(j->w, open_pairs, j));
   dvg_lineage_add(lineage, "images", set->images, dvg_artifact_digest(j->images.file));
   if (set->start[0]) dvg_lineage_add(lineage, "start", set->start, j->start.digest);

@@ -141,6 +141,11 @@ for c in public:"classification pull push" pull:"classification pull" none:"clas
 done
 check "without phase I" train 2 direct --head-epochs 0
 absent "without phase I" direct/phase1.checkpoint.h5
+check "faces of 4, one in visible light only" run 0 make_images --people 4 --images 2 --size 36 --out set
+grep -v "p03.* NIR" set/list.txt >set/lonely.txt
+check "their images" run 0 dvg-prepare pack --list set/lonely.txt --out lonely.h5
+check "people of one domain" train 1 lonely --images lonely.h5 --steps 1
+says "people of one domain: says so" "3 people in both NIR and VIS, 1 in one of them only, who are trained on as well; 14 images"
 settings="$both --steps 60"
 check "undisturbed" train 2 two_phases
 files="recognizer.h5 phase1.checkpoint.h5" # the last one is what a kill waits for: that of phase I
