@@ -78,7 +78,7 @@ static enum dvg_status find_trained(struct loop *l) {
 // Drops log lines of this phase beyond the step we continue from: they will be written again. So is a last line
 // that a kill cut short, or the next one would be appended to it.
 static enum dvg_status trim_log(const struct loop *l) {
-  char *text, *kept, phase[128];
+  char *text, *kept = NULL, phase[128];
   size_t n_kept = 0;
   if (!dvg_path_exists(l->log)) return DVG_OK;
   DVG_TRY(dvg_path_read_text(l->log, INT64_C(1) << 30, &text));

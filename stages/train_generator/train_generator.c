@@ -33,7 +33,7 @@ static const struct dvg_option options[] = {
     DVG_OPTION_REAL(S, orthogonal, "orthogonal", "50", 0, 1e6, "weight of the angular orthogonal loss"),
     DVG_OPTION_REAL(S, pixel, "pixel", "100", 0, 1e6, "weight of the pixel loss"),
     DVG_OPTION_REAL(S, pixel_swapped, "pixel-swapped", "0.1", 0, 1e6,
-                    "part of it for images with another person's identity"),
+                    "part of it for images with another person's identity (--batch 1 exchanges nothing)"),
     DVG_OPTION_REAL(S, pixel_sampled, "pixel-sampled", "0.1", 0, 1e6,
                     "part of it for images with a sampled identity"),
     DVG_OPTION_REAL(S, identity, "identity", "0.1", 0, 1e6, "weight of the identity-preserving loss"),
