@@ -26,6 +26,8 @@ struct loop {
 };
 
 static enum dvg_status check_settings(const struct dvg_train_settings *set) {
+  if (strlen(set->out) > DVG_TRAIN_OUT)
+    return dvg_fail(DVG_ERROR_USAGE, "--out %.40s... is longer than %d characters", set->out, DVG_TRAIN_OUT);
   if (set->dump_step && !set->dump[0]) return dvg_fail(DVG_ERROR_USAGE, "--dump-step needs --dump");
   if (!set->dump_step && set->dump[0]) return dvg_fail(DVG_ERROR_USAGE, "--dump needs --dump-step");
   return DVG_OK;

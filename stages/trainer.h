@@ -39,6 +39,8 @@ struct dvg_train_settings {
       DVG_OPTION_LOCAL_INT(s, m.dump_step, "dump-step", "0", 0, 9e15, "step to write to --dump, counted from 1; 0: none"),                 \
       DVG_OPTION_PATH(s, m.dump, "dump", "", "file for --dump-step")
 
+// Longest name of the folder `out`: with the names of the files in it, it fits into buffers of 1024 bytes.
+enum { DVG_TRAIN_OUT = 940 };
 // Collective. What every trainer begins with: checks these settings and makes the folder `out`.
 DVG_CHECKED enum dvg_status dvg_train_begin(const struct dvg_world *w, const struct dvg_train_settings *set);
 // Collective. DVG_ERROR_USAGE for a --dump-step beyond n_steps, those of the longest phase.

@@ -116,6 +116,9 @@ bad "dump of no step" 2 "--dump needs --dump-step" --dump x.h5
 bad "dump beyond the last step" 2 "--dump-step 101 lies beyond the last step, 100" --dump-step 101 --dump x.h5
 expect_fail "no features named" 2 "features" run 2 dvg-train-sampler --out x
 expect_fail "the folder is a file" 4 "toy.h5" train 2 toy.h5
+long=x$(printf '/%0199d' 1 2 3 4 5)
+expect_fail "a long name" 2 "--out x/0+\\.\\.\\. is longer than 940 characters" train 2 $long
+absent "a long name" x/0*
 expect_fail "the folder is in a file" 4 "toy.h5" train 2 toy.h5/x
 expect_fail "the dump is in a file" 4 "toy.h5" train 2 y --dump-step 1 --dump toy.h5/dump.h5
 
