@@ -153,9 +153,25 @@ static enum dvg_status sheet(void *job, int64_t step, const char *path) {
   return dvg_spread_plot(path, &j->real, &j->now);
 }
 
+// Rows are read into buffers of their proper size.
+static enum dvg_status check_shapes(const struct job *j) {
+  const struct dvg_artifact *a = dvg_shard_reader_first(j->features);
+  int n_dims;
+  int64_t dims[DVG_MAX_DIMS];
+  DVG_TRY(dvg_artifact_shape(a, "feature", NULL, &n_dims, dims));
+  if (n_dims != 2 || dims[1] != DVG_CODE)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: 'feature' is no set of vectors of %d values", j->set->features,
+                    DVG_CODE);
+  DVG_TRY(dvg_artifact_shape(a, "identity", NULL, &n_dims, dims));
+  return n_dims == 1
+             ? DVG_OK
+             : dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' is not one number a feature", j->set->features);
+}
+
 static enum dvg_status open_features(void *job) {
   struct job *j = job;
   DVG_TRY(dvg_shard_reader_open(&j->features, j->set->features, "features", 1));
+  DVG_TRY(check_shapes(j));
   j->n_features = dvg_shard_reader_items(j->features);
   return j->n_features > 0 ? DVG_OK : dvg_fail(DVG_ERROR_INPUT, "%s: holds no features", j->set->features);
 }

@@ -144,5 +144,14 @@ if [ $has_h5py = yes ]; then
   cp -r features poisoned
   check "poisons" $python -c 'import h5py; h5py.File("poisoned/shard-000000.h5", "r+")["feature"][3, 7] = float("nan")'
   expect_fail "a feature that is no number" 6 "sampler, step [0-9]+, micro-batch [0-9]: .*not a number" train 2 x --features poisoned
+  cp -r features wide
+  check "makes wider features" $python -c '
+import glob, h5py, numpy
+for path in glob.glob("wide/shard-*.h5"):
+    with h5py.File(path, "r+") as file:
+        n = len(file["feature"])
+        del file["feature"]
+        file["feature"] = numpy.ones((n, 4096), "f4")'
+  bad "wider features" 3 "wide: .feature. is no set of vectors of 256 values" --features wide
 else skip "a feature that is no number: $python has no h5py"; fi
 summary
