@@ -203,9 +203,11 @@ static enum dvg_status report(struct loop *l, double rate, int last, int stoppin
   enum dvg_status status = DVG_OK;
   if (l->t->world->rank == 0) {
     if (log) status = write_log(l, rate);
-    // A sheet that fails must not cost the steps before it.
+    // The sheet first: what continues from the checkpoint draws it no more. One that fails must not cost the
+    // steps before it.
+    enum dvg_status drawn = status == DVG_OK && sheet ? draw_sheet(l) : DVG_OK;
     if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state, l->checkpoint);
-    if (status == DVG_OK && sheet) status = draw_sheet(l);
+    if (status == DVG_OK) status = drawn;
   }
   return dvg_world_agree(l->t->world, status);
 }

@@ -15,7 +15,7 @@ enum dvg_stream {
   DVG_STREAM_NOISE = 5,       // identity noise n of a training step; item: step * batch + place
   DVG_STREAM_ATTRIBUTE = 6,   // attribute noise, reparameterisation; item: step * batch + place
   DVG_STREAM_DERANGE = 7,     // item: step; of the recogniser: step * micro-batches of a step + micro-batch
-  DVG_STREAM_PARTNER = 8,     // the other domain's image of a pair; item: step * batch + place
+  DVG_STREAM_PARTNER = 8,     // the other domain's image of a pair; item: step * batch + place; generation: pair number * 64 + attempt
   DVG_STREAM_PAIR_IDENTITY = 9,   // generation; item: pair number * 64 + attempt
   DVG_STREAM_PAIR_ATTRIBUTE = 10, // generation; item: pair number * 64 + attempt
   DVG_STREAM_TOY_PERSON = 11, // item: person

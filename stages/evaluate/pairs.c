@@ -160,7 +160,7 @@ static enum dvg_status embed_items(void *records, int64_t first, int64_t count, 
       memcpy(out + i * record + (1 + d) * DVG_CODE, found + i * DVG_CODE, DVG_CODE * sizeof *out);
   }
   for (int64_t i = 0; i < count; i++)
-    if (dvg_protocol_bad_embedding(out + i * record, 1) == 0)
+    if (dvg_embed_bad(out + i * record, 1) == 0)
       return dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' of item %lld is no unit vector", s->folder,
                       (long long)item_of(q, first + i));
   return DVG_OK;

@@ -210,10 +210,6 @@ void dvg_protocol_free(struct dvg_protocol *p) {
 
 // ---- embeddings
 
-int64_t dvg_protocol_bad_embedding(const float *embedding, int64_t n) {
-  return dvg_embed_bad(embedding, n);
-}
-
 // Known before anything is computed, and said by one rank.
 static enum dvg_status check_size(const struct dvg_side *side, const struct dvg_embedder *e) {
   const struct dvg_image_set *set = side->set;

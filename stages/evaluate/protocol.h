@@ -49,7 +49,4 @@ DVG_CHECKED enum dvg_status dvg_protocol_check(const struct dvg_protocol *p, con
 DVG_CHECKED enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_world *w,
                                                struct dvg_embedder *e);
 
-// Not collective. dvg_embed_bad, for vectors that come from a file.
-int64_t dvg_protocol_bad_embedding(const float *embedding, int64_t n);
-
 #endif

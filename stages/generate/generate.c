@@ -22,8 +22,9 @@ static const struct dvg_option options[] = {
     DVG_OPTION_TEXT(S, domain, "domain", NULL, "the first domain, as named in the bank"),
     DVG_OPTION_TEXT(S, visible, "visible", "VIS", "the second domain"),
     DVG_OPTION_PATH(S, out, "out", NULL, "folder for the shards"),
-    DVG_OPTION_CHOICE(S, attributes, "attributes", "person", "person|any",
-                      "whose attributes the images of a pair get: those of one person's two images, or of any two"),
+    DVG_OPTION_CHOICE(
+        S, attributes, "attributes", "person", "person|any",
+        "whose attributes the images of a pair get: those of one person's two images, or of any two"),
     DVG_OPTION_INT(S, count, "count", "100000", 1, 9e15, "pairs to make"),
     DVG_OPTION_INT(S, per_shard, "per-shard", "1000", 1, 1e9, "pairs in a shard"),
     DVG_OPTION_INT(S, seed, "seed", "1", 0, 9e15, "seed of identities and attributes"),
@@ -66,7 +67,6 @@ static enum dvg_status build(struct job *j) {
   j->sampled =
       dvg_identity_sampler(j->sampling, (struct dvg_scope){&j->sampler_params, ""}, j->sampler.model, j->noise);
   dvg_graph_keep(j->sampling, j->sampled);
-  DVG_TRY(dvg_graph_plan(j->sampling, 0));
   for (int d = 0; d < 2; d++) {
     char lower[64];
     dvg_weights_domain(lower, sizeof lower, j->domain[d]);
@@ -80,7 +80,12 @@ static enum dvg_status build(struct job *j) {
                                    dvg_decoder(g, s, j->generator.model, j->identity[d], j->z[d], j->style[d]));
     dvg_graph_keep(g, j->image[d]);
   }
-  // The second graph adds its head to the same parameters: both are built before either is planned.
+  return DVG_OK;
+}
+
+// After build: the second graph adds its head to the parameters of the first.
+static enum dvg_status plan(struct job *j) {
+  DVG_TRY(dvg_graph_plan(j->sampling, 0));
   for (int d = 0; d < 2; d++) DVG_TRY(dvg_graph_plan(j->painting[d], 0));
   return DVG_OK;
 }
@@ -270,6 +275,9 @@ static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
              (long long)j->people.n_people, j->domain[0], j->domain[1], (long long)j->people.n_one_domain);
   }
   DVG_TRY(dvg_world_agree(j->w, build(j)));
+  DVG_TRY(dvg_weights_check(&j->sampler_params, "", &j->sampler, j->w, 1));
+  DVG_TRY(dvg_weights_check(&j->decoder_params, "", &j->generator, j->w, 1));
+  DVG_TRY(dvg_world_agree(j->w, plan(j)));
   DVG_TRY(dvg_weights_load(&j->sampler_params, "", &j->sampler, j->w, 1));
   DVG_TRY(dvg_weights_load(&j->decoder_params, "", &j->generator, j->w, 1));
   dvg_lineage_add(lineage, "generator", set->generator, j->generator.digest);

@@ -30,8 +30,8 @@ static void encode(struct building *b, int d) {
   b->style[d] = dvg_encoder_style(g, s, b->model, b->z[d]);
 }
 
-// One pass of the decoder paints all variants: rows are [f, f~, f'] with domain a's attributes, then the same with b's. Images of
-// exchanged identities f' are there only when a loss asks for them.
+// One pass of the decoder paints all variants: rows are [f, f~, f'] with domain a's attributes, then the same
+// with b's. Images of exchanged identities f' are there only when a loss asks for them.
 static void decode(struct building *b, int f, int sampled, int swapped) {
   struct dvg_graph *g = b->s->graph;
   struct dvg_scope s = {&b->s->params, "decoder."};

@@ -18,6 +18,9 @@ static void real_losses(struct dvg_recognizer_phase *p, struct dvg_params *param
     p->target = dvg_graph_input(g, "target", p->real, n_teacher, 1, 1);
     int student = dvg_graph_l2(g, dvg_graph_linear(g, head, "distill", real, n_teacher, 1));
     dvg_graph_loss_dot(g, "teacher", student, p->target, scale, -set->distill_weight);
+    // A cosine leaves the embedding's length free: layer after layer it would drift away by orders of
+    // magnitude.
+    dvg_graph_loss_dot(g, "length", real, real, scale, 0.5 * set->length);
   }
 }
 

@@ -52,6 +52,9 @@ static const struct dvg_option options[] = {
                     "schedule cosine: part of the rate left at the end"),
     DVG_OPTION_REAL(S, labels, "labels", "1", 0, 1e6, "pretrain: weight of the classification loss"),
     DVG_OPTION_REAL(S, distill_weight, "distill-weight", "1", 0, 1e6, "pretrain: weight of the teacher's loss"),
+    DVG_OPTION_REAL(
+        S, length, "length", "0.001", 0, 1e6,
+        "distill: weight of the embeddings' half squared length, which the teacher's loss leaves free"),
     DVG_OPTION_CHOICE(S, contrast, "contrast", "public", "both|public|pull|none",
                       "what is asked of generated pairs"),
     DVG_OPTION_REAL(S, contrast_weight, "contrast-weight", "0.001", 0, 1e6, "weight of the contrastive loss"),

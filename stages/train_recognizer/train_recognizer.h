@@ -1,7 +1,7 @@
 // Stage 5: the recogniser F (LightCNN-29v2). Two jobs with one loop:
 //
 // --pretrain: on the visible images alone. Loss: CE(fc2_(dropout(fc)), person), and with --distill, towards the embeddings t of another network:
-//     distill_weight * (1 - cos(head(fc), t - mean t)), a linear head of their size.
+//     distill_weight * (1 - cos(head(fc), t - mean t)) + length / 2 |fc|^2, a linear head of their size.
 // else: heterogeneous training (SPEC 2). Phase I, --head-epochs: the classifier alone on real images of both domains. Phase II: all weights, on
 //     real images and generated pairs x_a, x_b (shards of dvg-generate), f(x) unit embeddings:
 //     CE(real) + contrast_weight * [ -mean cos(f(x_a^i), f(x_b^i)) + push mean relu(cos(f(x_a^i), f(x_b^idx(i))) - margin) ]
@@ -25,7 +25,7 @@ struct dvg_recognizer_settings {
   int64_t pretrain, contrast, optimizer, schedule, flip;
   int64_t head_epochs, head_batch, epochs, steps, batch, generated, micro_batch, size;
   double width, rate, head_rate, momentum, weight_decay, rate_drop, rate_drop_every, final_rate;
-  double labels, distill_weight, contrast_weight, push, margin, jitter;
+  double labels, distill_weight, contrast_weight, push, margin, jitter, length;
 };
 
 extern const struct dvg_stage dvg_stage_train_recognizer;

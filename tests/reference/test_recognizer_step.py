@@ -39,7 +39,7 @@ CASES = {
     "no pairs": dict(phase="phase2", number=2, batch=4, micro=4, pairs=0, contrast="none"),
     "head": dict(phase="phase1", number=1, batch=6, micro=2, pairs=0, rate=5e-3, contrast="none"),
     "pretrain": dict(phase="pretrain", number=0, batch=4, micro=2, pairs=0, labels=0.5, teacher=2.0),
-    "teacher alone": dict(phase="pretrain", number=0, batch=4, micro=4, pairs=0, labels=0.0, teacher=1.0),
+    "teacher alone": dict(phase="pretrain", number=0, batch=4, micro=4, pairs=0, labels=0.0, teacher=1.0, length=0.02),
 }
 
 
@@ -48,7 +48,7 @@ def options_of(case, files):
     options += ["--start", files["recognizer"], "--micro-batch", str(case["micro"])]
     if case["phase"] == "pretrain":
         options += ["--pretrain", "--labels", str(case["labels"]), "--distill", files["teacher"]]
-        options += ["--distill-weight", str(case["teacher"])]
+        options += ["--distill-weight", str(case["teacher"]), "--length", str(case.get("length", 0.001))]
     else:
         options += ["--domain", DOMAIN, "--contrast", case["contrast"]]
     if case["phase"] == "phase1":
@@ -97,6 +97,7 @@ class Step:
             terms["classification"] = F.cross_entropy(head["fc2_"](real * self.mask), self.label)
         if self.target is not None:
             terms["teacher"] = (networks.unit(head["distill"](real)) * self.target).sum(1).mean()
+            terms["length"] = (real * real).sum(1).mean()
         if self.pairs:
             a, b = (networks.unit(x) for x in pair)
             terms["pull"] = (a * b).sum(1).mean()
@@ -112,6 +113,7 @@ class Step:
     def weights(self):
         case = self.case
         weights = {"classification": case.get("labels", 1), "teacher": -case.get("teacher", 0)}
+        weights["length"] = 0.5 * case.get("length", 0.001)
         weights["pull"] = -case.get("weight", 0)
         weights["push"] = weights["push_back"] = case.get("weight", 0) * case.get("push", 0)
         return weights

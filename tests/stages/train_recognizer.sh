@@ -79,14 +79,14 @@ write("broken.h5", broken)
 END
   check "teachers" $python teacher.py
   check "by teacher and labels" train 2 taught --distill teacher.h5 --dump-step 1 --dump taught.h5
-  check_log "by teacher and labels: the log" taught "classification teacher"
+  check_log "by teacher and labels: the log" taught "classification teacher length"
   check "by teacher and labels on 1" train 1 taught1 --distill teacher.h5
   same "by teacher and labels" taught taught1
   check "by the teacher's names" train 2 named --distill named.h5
   check "by teacher alone" train 3 alone --distill teacher.h5 --labels 0 --distill-weight 2 --dump-step 4 --dump alone.h5
-  check_log "by teacher alone: the log" alone teacher
+  check_log "by teacher alone: the log" alone "teacher length"
   stop "by teacher alone: stops" 3 train 2 alone_stopped --distill teacher.h5 --labels 0 --distill-weight 2 --stop-after 3
-  check_dump "by teacher alone: the dump" alone.h5 alone_stopped/pretrain.checkpoint.h5 "image target" teacher
+  check_dump "by teacher alone: the dump" alone.h5 alone_stopped/pretrain.checkpoint.h5 "image target" "teacher length"
   check "by teacher alone: goes on" train 1 alone_stopped --distill teacher.h5 --labels 0 --distill-weight 2
   same "by teacher alone" alone_stopped alone
   expect_fail "a short teacher" 3 "few.h5: has 19 features for 20 images" train 2 x --distill few.h5

@@ -290,13 +290,13 @@ static void embeddings_are_checked(void) {
   e[0] = e[DVG_CODE + 7] = 1;
   e[2 * DVG_CODE] = 0.6f;
   e[2 * DVG_CODE + 9] = -0.8f;
-  CU_ASSERT_EQUAL(dvg_protocol_bad_embedding(e, 3), -1);
+  CU_ASSERT_EQUAL(dvg_embed_bad(e, 3), -1);
   e[DVG_CODE + 7] = 0; // a zero vector
-  CU_ASSERT_EQUAL(dvg_protocol_bad_embedding(e, 3), 1);
+  CU_ASSERT_EQUAL(dvg_embed_bad(e, 3), 1);
   e[3] = NAN;
-  CU_ASSERT_EQUAL(dvg_protocol_bad_embedding(e, 3), 0);
+  CU_ASSERT_EQUAL(dvg_embed_bad(e, 3), 0);
   e[3] = INFINITY;
-  CU_ASSERT_EQUAL(dvg_protocol_bad_embedding(e, 3), 0);
+  CU_ASSERT_EQUAL(dvg_embed_bad(e, 3), 0);
 }
 
 // Against the mean over all pairs of items whose identities differ.
