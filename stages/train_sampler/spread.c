@@ -29,6 +29,11 @@ enum dvg_status dvg_spread_of(struct dvg_spread *s, const float *x, int64_t n, i
   return DVG_OK;
 }
 
+int dvg_spread_is_near(const struct dvg_spread *sampled, const struct dvg_spread *real, double tolerance) {
+  return fabs(sampled->mean - real->mean) <= tolerance &&
+         fabs(sampled->deviation / real->deviation - 1) <= tolerance;
+}
+
 enum dvg_status dvg_spread_plot(const char *path, const struct dvg_spread *real,
                                 const struct dvg_spread *sampled) {
   double cosine[DVG_SPREAD_BINS];

@@ -18,4 +18,8 @@ DVG_CHECKED enum dvg_status dvg_spread_of(struct dvg_spread *s, const float *x, 
 // A PNG with both distributions.
 DVG_CHECKED enum dvg_status dvg_spread_plot(const char *path, const struct dvg_spread *real, const struct dvg_spread *sampled);
 
+// Whether sampled identities spread as real ones do: mean and deviation of their cosines differ by at most `tolerance`, the deviation's part of the real one.
+// Identities that are all alike can have the right deviation about a wrong mean.
+int dvg_spread_is_near(const struct dvg_spread *sampled, const struct dvg_spread *real, double tolerance);
+
 #endif

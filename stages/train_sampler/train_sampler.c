@@ -25,8 +25,8 @@ static const struct dvg_option options[] = {
     DVG_OPTION_REAL(S, kl, "kl", "0.002", 0, 1e6, "weight of the KL term"),
     DVG_OPTION_REAL(S, kl_warmup, "kl-warmup", "5", 0, 1e9, "epochs over which the KL weight rises from 0"),
     DVG_OPTION_REAL(S, spread_tolerance, "spread-tolerance", "0.02", 0, 1,
-                    "end early when the spread of sampled identities is this near (relative) to that of real "
-                    "ones; 0: never"),
+                    "end early when mean and deviation of the cosines between sampled identities are this near to "
+                    "those of real ones; 0: never"),
     DVG_OPTION_END};
 #undef S
 
@@ -135,9 +135,8 @@ static enum dvg_status after_step(void *job, int64_t step, int *finished) {
   if (j->w->rank == 0) status = measure_sampled(j);
   DVG_TRY(dvg_world_agree(j->w, status));
   if (j->w->rank == 0) {
-    double ratio = j->now.deviation / j->real.deviation;
     int warm = (double)step >= j->set->kl_warmup * (double)j->steps_per_epoch;
-    *finished = warm && fabs(ratio - 1) <= j->set->spread_tolerance;
+    *finished = warm && dvg_spread_is_near(&j->now, &j->real, j->set->spread_tolerance);
     dvg_info("  epoch %lld: cosines between sampled identities %.3f +- %.3f, real ones %.3f +- %.3f%s",
              (long long)(step / j->steps_per_epoch), j->now.mean, j->now.deviation, j->real.mean,
              j->real.deviation, *finished ? ": near enough, done" : "");
