@@ -6,7 +6,7 @@ export OPENBLAS_NUM_THREADS=1
 [ -x "$build/bin/dvg-prepare" ] || { echo "${0##*/}: error: $build/bin: holds no programs: run make" >&2; exit 2; }
 mkdir -p "$out"
 # The paper's losses: a sampled identity is held to no photograph, and the recogniser's opinion of it weighs more.
-: "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=6000}" "${TUNE_STEPS:=400}" "${MICRO:=4}" "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0}"
+: "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=6000}" "${TUNE_STEPS:=400}" "${TUNE_RATE:=0.0005}" "${MICRO:=4}" "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0}"
 
 set -o pipefail # a stage that fails ends the script, with its exit code
 # Runs a program on all ranks; its whole output goes to OUT/log, the lines that say how it goes to the terminal.
@@ -17,7 +17,7 @@ stage() { # program, arguments
 
 # Trains the recogniser START further on the few real images: with the same steps and rates, whatever else it is given.
 tune() { # START, arguments
-  stage dvg-train-recognizer --images "$out/few.h5" --start "$1" --domain "$DOMAIN" --seed "$SEED" --jitter 0.5 --optimizer adam --rate 0.0005 \
+  stage dvg-train-recognizer --images "$out/few.h5" --start "$1" --domain "$DOMAIN" --seed "$SEED" --jitter 0.5 --optimizer adam --rate "$TUNE_RATE" \
     --schedule cosine --weight-decay 0 --head-epochs 8 --head-batch 32 --head-rate 0.003 --batch 32 --micro-batch $((MICRO * 2)) \
     --steps "$TUNE_STEPS" --log-every 200 "${@:2}"
 }
