@@ -114,6 +114,8 @@ int dvg_path_exists(const char *path);
 DVG_CHECKED enum dvg_status dvg_path_make_folder(const char *path);
 // Removes a file; one that isn't there is no error.
 DVG_CHECKED enum dvg_status dvg_path_remove(const char *path);
+// Removes what a killed writer left of files whose names begin with `prefix`: <folder>/<prefix>*.part.
+DVG_CHECKED enum dvg_status dvg_path_remove_parts(const char *folder, const char *prefix);
 // Makes and removes a file in a folder: DVG_ERROR_IO if it can't be written into, whatever its mode says.
 DVG_CHECKED enum dvg_status dvg_path_try_folder(const char *path);
 // Writes a small text file (reports, TSV, JSON) atomically, as artifacts are.

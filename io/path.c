@@ -1,4 +1,5 @@
 // Paths, and files that are there as a whole or not at all.
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -59,6 +60,23 @@ done:
 enum dvg_status dvg_path_remove(const char *path) {
   if (unlink(path) == 0 || errno == ENOENT) return DVG_OK;
   return dvg_fail(DVG_ERROR_IO, "%s: cannot remove: %s", path, strerror(errno));
+}
+
+enum dvg_status dvg_path_remove_parts(const char *folder, const char *prefix) {
+  DIR *d = opendir(folder);
+  if (!d) return dvg_fail(DVG_ERROR_IO, "%s: cannot read this folder: %s", folder, strerror(errno));
+  enum dvg_status status = DVG_OK;
+  char *path = NULL;
+  const struct dirent *entry;
+  while (status == DVG_OK && (entry = readdir(d))) {
+    const char *end = strrchr(entry->d_name, '.');
+    if (!end || strcmp(end, ".part") != 0 || strncmp(entry->d_name, prefix, strlen(prefix)) != 0) continue;
+    status = dvg_text(&path, "%s/%s", folder, entry->d_name);
+    if (status == DVG_OK) status = dvg_path_remove(path);
+    dvg_free(&path);
+  }
+  closedir(d);
+  return status;
 }
 
 // access() is not enough: root may write anywhere, it says, and a read-only export is found only by writing.

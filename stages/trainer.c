@@ -236,15 +236,21 @@ static enum dvg_status step_once(struct loop *l) {
   return DVG_STOPPED;
 }
 
-// Rank 0 alone. Nothing of an earlier run may be lost or mixed with this one.
+// Rank 0 alone. Nothing of an earlier run may be lost or mixed with this one; what it left unfinished goes.
 static enum dvg_status prepare_folder(const struct loop *l) {
   const struct dvg_trainer *t = l->t;
-  char path[1100];
+  char path[1100], prefix[256];
   snprintf(path, sizeof path, "%s/%s", t->settings->out, t->result);
   DVG_TRY(dvg_result_check(t, path));
+  DVG_TRY(dvg_path_remove_parts(t->settings->out, t->result));
+  snprintf(prefix, sizeof prefix, "%s.checkpoint", t->name);
+  DVG_TRY(dvg_path_remove_parts(t->settings->out, prefix));
   DVG_TRY(trim_log(l));
+  if (!t->sheet) return DVG_OK;
   snprintf(path, sizeof path, "%s/sheets", t->settings->out);
-  return t->sheet ? dvg_path_make_folder(path) : DVG_OK;
+  DVG_TRY(dvg_path_make_folder(path));
+  snprintf(prefix, sizeof prefix, "%s-", t->name);
+  return dvg_path_remove_parts(path, prefix);
 }
 
 static enum dvg_status start(struct loop *l) {

@@ -69,6 +69,7 @@ survives() {
   if [[ $code =~ ^($4)$ ]]; then report good
   else report bad "$name" "exit code $code, want $4"; fi
   echo "half of a file" >"$5/${first}.part"
+  [ ! -d "$5/sheets" ] || echo "half of a sheet" >"$5/sheets/${first%%.*}-000001.png.part"
   check "$name: goes on" train 3 "$5" --checkpoint-every 50
   says "$name: not from the start" "continuing after step [1-9]"
   same "$name" "$5" "$6"

@@ -102,6 +102,9 @@ settings="$pretrain --steps 80"
 check "undisturbed" train 2 whole
 survives 2 KILL 1 "[1-9][0-9]*" killed_rank whole
 survives 2 TERM job "75|143|1" terminated_job whole
+echo "half of a file" >whole/pretrain.checkpoint.h5.part
+check "a finished training cleans up" train 2 whole
+absent "a finished training cleans up" whole/pretrain.checkpoint.h5.part
 
 # ---- both phases: the classifier alone for 5 steps, then all for 6
 
