@@ -21,26 +21,37 @@ def channels(count, width):
 
 class Switches:
     """Where an activation's slope, a maximum's winner or a sign hangs on less than rounding, float arithmetic may
-    decide otherwise than doubles, with the same value and another gradient. With `margin` > 0 all decisions that hang
-    on less than margin times the root mean square are turned over, and counted: how much gradients change then is what
-    float arithmetic may change them.
+    decide otherwise than doubles, with the same value and another gradient. A decision is (which call of `choose` since
+    start(), flat index in it); those in `turned` are taken the other way.
+
+    With `margin` > 0, what decisions that hang on less than margin times the root mean square are about is kept in
+    `close`, {call: its output, their indices, whether the first was taken, first - second}.
     """
 
-    margin = 0.0
-    turned = 0
+    turned, margin, close, calls = set(), 0.0, {}, 0
 
     @classmethod
-    def positive(cls, x):
+    def start(cls, turned=(), margin=0.0):
+        cls.turned, cls.margin, cls.close, cls.calls = set(turned), margin, {}, 0
+
+    @classmethod
+    def choose(cls, x, first, second):
+        """`first` where x is positive, else `second`."""
         decision = x > 0
+        for call, index in cls.turned:
+            if call == cls.calls:
+                decision.view(-1)[index] ^= True
+        y = torch.where(decision, first, second)
         if cls.margin:
-            near = x.detach().abs() < cls.margin * x.detach().square().mean().sqrt()
-            cls.turned += int(near.sum())
-            decision = decision ^ near
-        return decision
+            near = x.detach().abs().flatten() < cls.margin * x.detach().square().mean().sqrt()
+            index = near.nonzero().flatten()
+            cls.close[cls.calls] = y, index, decision.flatten()[index], (first - second).detach().flatten()[index]
+        cls.calls += 1
+        return y
 
 
 def leaky_relu(x):
-    return x * torch.where(Switches.positive(x), 1.0, SLOPE)
+    return Switches.choose(x, x, SLOPE * x)
 
 
 class LeakyRelu(nn.Module):
@@ -49,11 +60,11 @@ class LeakyRelu(nn.Module):
 
 
 def larger(a, b):
-    return torch.where(Switches.positive(a - b), a, b)
+    return Switches.choose(a - b, a, b)
 
 
 def absolute(x):
-    return x * torch.where(Switches.positive(x), 1.0, -1.0)
+    return Switches.choose(x, x, -x)
 
 
 def unit(x):

@@ -162,11 +162,11 @@ def compare(tests, what, dumps, case):
     with torch.no_grad():
         common.compare_terms(tests, what, file, step.terms(), weights)
 
-    def compute():
+    def loss():
         terms = step.terms()
-        return common.gradients_of(sum(weights[name] * terms[name] for name in terms), parameters)
+        return sum(weights[name] * terms[name] for name in terms)
 
-    common.compare_gradients(tests, what, common.group(file, "gradient"), compute, without_effect)
+    common.compare_gradients(tests, what, common.group(file, "gradient"), loss, parameters, without_effect)
 
 
 def main():

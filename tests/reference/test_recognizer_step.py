@@ -179,11 +179,11 @@ def compare(tests, what, dumps, case, files):
     with torch.no_grad():
         common.compare_terms(tests, what, file, step.terms(), weights)
 
-    def compute():
+    def loss():
         terms = step.terms()
-        return common.gradients_of(sum(weights[name] * terms[name] for name in terms), parameters)
+        return sum(weights[name] * terms[name] for name in terms)
 
-    common.compare_gradients(tests, what, common.group(file, "gradient"), compute, set())
+    common.compare_gradients(tests, what, common.group(file, "gradient"), loss, parameters, set())
 
 
 def make_files(tests, build, folder):
