@@ -16,7 +16,7 @@ OUTPUT_TOLERANCE = 1e-4  # of the largest value
 GRADIENT_TOLERANCE = 1e-3  # of the norm
 TERM_TOLERANCE = 1e-4  # of the value, or of 1 where that is less
 ROUNDING = 1e-5  # what float arithmetic may change a value in front of an activation, in parts of the root mean square
-MOST_TRIED = 5  # of the decisions that hang on less, at a time
+MOST_TRIED, MOST_TURNED = 5, 20  # of the decisions that hang on less: at a time, in all
 
 # One core, and doubles: what is left as difference is the C code's.
 torch.set_num_threads(1)
@@ -136,7 +136,7 @@ class Gradients:
         """
         least, turned = self.measure(), []
         nearer = True
-        while nearer and not self.good():
+        while nearer and len(turned) < MOST_TURNED and not self.good():
             nearer = False
             for decision in self.suspects(turned)[:MOST_TRIED]:
                 sum_of_squares = self.measure([*turned, decision])
