@@ -105,18 +105,14 @@ static enum dvg_status check_shard(const struct dvg_shards *s, int64_t shard, co
 }
 
 enum dvg_status dvg_shards_pending(const struct dvg_shards *s, const char *schema, int64_t version,
-                                   const char *settings, const char *inputs, unsigned char *pending,
-                                   int64_t *n_pending) {
-  int64_t n = 0;
+                                   const char *settings, const char *inputs, unsigned char *pending) {
   for (int64_t k = 0; k < s->n_shards; k++) {
     char *path = NULL;
     DVG_TRY(dvg_shards_path(&path, s, k));
     enum dvg_status status = check_shard(s, k, path, schema, version, settings, inputs, &pending[k]);
     dvg_free(&path);
     if (status != DVG_OK) return status;
-    n += pending[k];
   }
-  *n_pending = n;
   return DVG_OK;
 }
 

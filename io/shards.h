@@ -29,7 +29,7 @@ int64_t dvg_shards_rows(const struct dvg_shards *s, int64_t shard);
 // `settings` and `inputs` attributes are compared: what is there from another run is refused with DVG_ERROR_INPUT, not overwritten). Headers only: the
 // content is for dvg_shards_is_damaged. What can't be read is pending, with a warning.
 DVG_CHECKED enum dvg_status dvg_shards_pending(const struct dvg_shards *s, const char *schema, int64_t version, const char *settings,
-                                               const char *inputs, unsigned char *pending, int64_t *n_pending);
+                                               const char *inputs, unsigned char *pending);
 
 // Whether the content of a shard that is not pending differs from its digest (all bytes are read), with a warning that names it.
 int dvg_shards_is_damaged(const struct dvg_shards *s, int64_t shard);

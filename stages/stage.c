@@ -125,10 +125,9 @@ enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, co
 static enum dvg_status look_for_pending(unsigned char *pending, const struct dvg_shards *s, const char *schema,
                                         int64_t version, const struct dvg_lineage *l) {
   char *inputs = NULL;
-  int64_t n_pending;
   DVG_TRY(dvg_path_try_folder(s->folder)); // or each rank would say that it can't write its shard
   DVG_TRY(dvg_lineage_inputs(&inputs, l));
-  enum dvg_status status = dvg_shards_pending(s, schema, version, l->settings, inputs, pending, &n_pending);
+  enum dvg_status status = dvg_shards_pending(s, schema, version, l->settings, inputs, pending);
   dvg_free(&inputs);
   return status;
 }

@@ -175,6 +175,16 @@ static enum dvg_status open_features(void *job) {
   return j->n_features > 0 ? DVG_OK : dvg_fail(DVG_ERROR_INPUT, "%s: holds no features", j->set->features);
 }
 
+// The decoder alone: the encoder stays in the checkpoint.
+static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
+  char path[1100], digest[DVG_DIGEST_TEXT];
+  struct dvg_weights f = {.net = "identity_sampler", .model = {j->set->width, 32}};
+  snprintf(path, sizeof path, "%s/sampler.h5", j->set->train.out);
+  DVG_TRY(dvg_weights_save(path, &j->params, "sampler.", &f, lineage, digest));
+  dvg_info("%s: %s", path, digest);
+  return DVG_OK;
+}
+
 static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   const struct dvg_sampler_settings *set = j->set;
   DVG_TRY(dvg_world_root_first(j->w, open_features, j));
@@ -204,15 +214,7 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
                           .sheet = sheet,
                           .after_step = after_step};
   DVG_TRY(dvg_trainer_run(&t, NULL));
-  if (j->w->rank == 0) {
-    char path[1100], digest[DVG_DIGEST_TEXT];
-    struct dvg_weights f = {.net = "identity_sampler", .model = {set->width, 32}};
-    snprintf(path, sizeof path, "%s/sampler.h5", set->train.out);
-    status = dvg_weights_save(path, &j->params, "sampler.", &f, lineage,
-                              digest); // the encoder stays in the checkpoint
-    if (status == DVG_OK) dvg_info("%s: %s", path, digest);
-  }
-  return dvg_world_agree(j->w, status);
+  return dvg_world_agree(j->w, j->w->rank == 0 ? save(j, lineage) : DVG_OK);
 }
 
 static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *w) {
