@@ -1,4 +1,4 @@
-# dvgface: `make` builds, `make demo` shows, `make test` tests. MODE=release|debug|asan|ubsan chooses the build; V=1 shows the commands.
+# dvgface: `make` builds, `make demo` shows, `make test` tests. MODE=release|debug|sanitize chooses the build; V=1 shows the commands.
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
 MODE ?= release
 BUILD := build/$(MODE)
@@ -35,8 +35,7 @@ VERSION := 0.1.0
 WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-format-truncation -Werror
 CFLAGS_release := -O3 -g
 CFLAGS_debug := -O0 -g3
-CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address
-CFLAGS_ubsan := -O1 -g -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=all
+CFLAGS_sanitize := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # -fno-math-errno lets lrint and sqrt be one instruction; -ffast-math is out: it compiles NaN checks away.
 ALL_CFLAGS := -std=gnu11 $(CFLAGS_$(MODE)) -fno-math-errno -ffp-contract=off $(WARNINGS) -I. $(LIBRARY_CFLAGS) -DDVG_VERSION='"$(VERSION)"' $(CFLAGS)
 ALL_LIBS := $(LIBRARY_LIBS) -lm $(LDFLAGS)
@@ -68,7 +67,7 @@ ifeq ($(shell uname -m),x86_64)
   KERNEL_FLAGS_avx512 := -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512
 endif
 # ASan's checks as calls: inline, at each of thousands of unrolled loads, they double what gcc needs. The same is checked.
-KERNEL_FLAGS_asan := --param asan-instrumentation-with-call-threshold=0
+KERNEL_FLAGS_sanitize := --param asan-instrumentation-with-call-threshold=0
 $(BUILD)/common/nn/winograd_kernels_%.o: common/nn/winograd_kernels.c
 	@mkdir -p $(@D)
 	@echo "  cc   $@"
@@ -103,8 +102,7 @@ $(MPI_TESTS): $(BUILD)/%: %.c tests/check.c $(LIBRARY)
 test: tests
 	tests/run $(BUILD)
 test-sanitize:
-	$(MAKE) MODE=asan tests && tests/run build/asan
-	$(MAKE) MODE=ubsan tests && tests/run build/ubsan
+	$(MAKE) MODE=sanitize tests && tests/run build/sanitize
 demo: all
 	jobs/quick-start $(BUILD)
 bench: tests

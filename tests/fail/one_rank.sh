@@ -61,7 +61,7 @@ generate="dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NI
   expect_fail "rank 0 has work, rank 1 shows help" 2 "rank 1 of 2 .*the arguments of this rank" other "$good" --help
 
   # The address sanitizer needs terabytes of address space, and is slow.
-  if [ "$(basename "$build")" = asan ]; then skip "limits: not under the address sanitizer"
+  if [ "$(basename "$build")" = sanitize ]; then skip "limits: not under the address sanitizer"
   else
     # MPI needs some room too, so the shards are large: 6.3 MB.
     rank1 "no room for its shard" 4 "../out/shard-000001.h5.*(large|space|write)" "ulimit -f 6000" dvg-generate --generator g128.h5 \

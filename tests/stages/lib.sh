@@ -25,7 +25,7 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
 case $(basename "$build") in
-  asan | ubsan) slower=${DVG_TEST_SCALE:-4} ;;
+  sanitize) slower=${DVG_TEST_SCALE:-4} ;;
   *) slower=${DVG_TEST_SCALE:-1} ;;
 esac
 run_limit=$((60 * slower))  # seconds for one program
