@@ -1,17 +1,18 @@
 // Artifacts: self-describing HDF5 files with lineage, written atomically, one writer each.
 //
-// On disk (schema of every artifact, version 1). Root attributes, all fixed by what was computed, never by when or where:
+// On disk (schema of every artifact, version 1). Root attributes, all but `machine` fixed by what was computed, never by when or where:
 //     dvg_schema    "images", "weights", "features", "pairs", "checkpoint", "index", "evaluation", ...
 //     dvg_version   integer: version of that schema
 //     program       "dvg-extract 0.1.0"
 //     settings      the stored options, "name = value" a line
 //     inputs        lineage: "role name sha256" a line, in the order they were added
+//     machine       optional, what arithmetic depends on: "avx512 kernels, OpenBLAS 0.3.21 SkylakeX"
 //     sha256        content digest, see below
 // plus attributes of the schema's own (seed, net, width, step ...), 64-bit integers, doubles or UTF-8 text. Datasets are little endian,
 // contiguous, without time stamps: two writers of the same content make the same bytes.
 //
 // Content digest: SHA-256 over the lines, first the attributes', then the datasets', each in ascending byte order of names,
-//     "@name=value\n"                          for each root attribute but sha256
+//     "@name=value\n"                          for each root attribute but sha256 and machine
 //     "name type d0xd1x... sha256-of-bytes\n"  for each dataset (row-major, little endian)
 // so it can be computed while rows are appended, and recomputed from a file by anybody. Values are printed with %lld or %.17g, text with
 // newlines as \n and backslashes as \\; types are u8 i32 i64 f32 f64 text; no dimensions is "scalar"; the bytes of text are its strings with a

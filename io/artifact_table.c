@@ -277,7 +277,8 @@ enum dvg_status dvg_artifact_sum(const struct dvg_artifact *a, char digest[DVG_D
   DVG_TRY(dvg_digest_begin(&d));
   enum dvg_status status = DVG_OK;
   for (int64_t i = 0; i < a->n_attributes; i++)
-    if (strcmp(a->attributes[i].name, "sha256") != 0) DVG_TRY_GOTO(add_attribute_line(&d, &a->attributes[i]));
+    if (strcmp(a->attributes[i].name, "sha256") != 0 && strcmp(a->attributes[i].name, "machine") != 0)
+      DVG_TRY_GOTO(add_attribute_line(&d, &a->attributes[i]));
   for (int64_t i = 0; i < a->n_datasets; i++) DVG_TRY_GOTO(add_dataset_line(&d, &a->datasets[i]));
   return dvg_digest_end(&d, digest);
 done:

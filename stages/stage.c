@@ -1,10 +1,12 @@
 #include "stages/stage.h"
 
+#include <cblas.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "common/nn/conv.h"
 
 // Rank 0 speaks for all, who have the same arguments. If they have not (mpirun PROGRAM A : PROGRAM B), no rank
 // may fail in silence, nor ask for help while the others wait for it.
@@ -105,19 +107,26 @@ enum dvg_status dvg_lineage_inputs(char **text, const struct dvg_lineage *l) {
   return dvg_text(text, "%s", all);
 }
 
+// What the bits of a result depend on beside its settings and inputs.
+static const char *machine(void) {
+  static char text[160];
+  char version[64] = "?";
+  sscanf(openblas_get_config(), "OpenBLAS %63s", version);
+  snprintf(text, sizeof text, "%s kernels, OpenBLAS %s %s", dvg_conv_kernels(), version,
+           openblas_get_corename());
+  return text;
+}
+
 enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, const char *schema,
                                    int64_t version, const struct dvg_lineage *l) {
   char program[96];
   snprintf(program, sizeof program, "%s %s", l->program, DVG_VERSION);
   DVG_TRY(dvg_artifact_create(a, path, schema, version, program, l->settings));
-  for (int i = 0; i < l->n_inputs; i++) {
-    enum dvg_status status = dvg_artifact_add_input(*a, l->input[i].role, l->input[i].name, l->input[i].digest);
-    if (status != DVG_OK) {
-      dvg_artifact_discard(a);
-      return status;
-    }
-  }
-  return DVG_OK;
+  enum dvg_status status = dvg_artifact_set_text(*a, "machine", machine());
+  for (int i = 0; status == DVG_OK && i < l->n_inputs; i++)
+    status = dvg_artifact_add_input(*a, l->input[i].role, l->input[i].name, l->input[i].digest);
+  if (status != DVG_OK) dvg_artifact_discard(a);
+  return status;
 }
 
 // ---- continuing a sharded set

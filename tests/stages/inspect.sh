@@ -55,6 +55,7 @@ is_json "JSON of a file"
 check "JSON of weights" inspect 0 f.h5 --json --verify
 is_json "JSON of weights"
 says "JSON has what was verified" '"verified":"[0-9a-f]{64}"'
+says "what it was computed with" '"machine":"[a-z0-9]+ kernels, OpenBLAS [0-9.]+ [A-Za-z0-9]+"'
 
 # ---- sets
 check "a set" inspect 1 pairs

@@ -209,6 +209,7 @@ static void same_content_same_bytes(void) {
   CHECK_OK(dvg_artifact_write(a, "x", DVG_U8, 1, (int64_t[]){3}, "abc"));
   CHECK_OK(dvg_artifact_write(a, "B", DVG_TEXT, 1, (int64_t[]){2}, (const char *[]){"hi", ""}));
   CHECK_OK(dvg_artifact_set_real(a, "r", 0.1));
+  CHECK_OK(dvg_artifact_set_text(a, "machine", "of no account"));
   CHECK_OK(dvg_artifact_commit(&a, one));
   char x[DVG_DIGEST_TEXT], b[DVG_DIGEST_TEXT], lines[1024];
   CHECK_OK(dvg_digest_of(x, "abc", 3));
