@@ -30,14 +30,17 @@ ifneq ($(NEEDS_LIBRARIES),)
 endif
 
 # ---- flags
-CC := gcc
+CC := $(if $(filter fuzz,$(MODE)),clang,gcc)
 VERSION := 0.1.0
 WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-format-truncation -Werror
 CFLAGS_release := -O3 -g
 CFLAGS_debug := -O0 -g3
 CFLAGS_sanitize := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+# clang, for the fuzz targets alone; it doesn't know all of gcc's warnings and pragmas.
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+WARNINGS_fuzz := -Wno-unknown-warning-option -Wno-unknown-pragmas
 # -fno-math-errno lets lrint and sqrt be one instruction; -ffast-math is out: it compiles NaN checks away.
-ALL_CFLAGS := -std=gnu11 $(CFLAGS_$(MODE)) -fno-math-errno -ffp-contract=off $(WARNINGS) -I. $(LIBRARY_CFLAGS) -DDVG_VERSION='"$(VERSION)"' $(CFLAGS)
+ALL_CFLAGS := -std=gnu11 $(CFLAGS_$(MODE)) -fno-math-errno -ffp-contract=off $(WARNINGS) $(WARNINGS_$(MODE)) -I. $(LIBRARY_CFLAGS) -DDVG_VERSION='"$(VERSION)"' $(CFLAGS)
 ALL_LIBS := $(LIBRARY_LIBS) -lm $(LDFLAGS)
 
 # ---- what there is
@@ -50,9 +53,10 @@ PROGRAMS := $(foreach s,$(STAGES),$(BUILD)/bin/dvg-$(subst _,-,$(s)))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
 MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/mpi/*.c))
 TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/reference/*.c tests/fail/*.c tests/bench/*.c))
+FUZZ_TARGETS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 KERNELS := $(foreach v,generic avx2 avx512,$(BUILD)/common/nn/winograd_kernels_$(v).o)
 
-.PHONY: all tests test test-sanitize demo bench deps clean distclean help ci
+.PHONY: all tests test test-sanitize fuzz fuzzers demo bench deps clean distclean help ci
 all: $(PROGRAMS)
 tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS)
 
@@ -95,14 +99,32 @@ $(MPI_TESTS): $(BUILD)/%: %.c tests/check.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  cc   $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -DDVG_CHECK_MPI -MMD -MP -MF $@.d -o $@ $< tests/check.c $(LIBRARY) $(ALL_LIBS)
+# The convolution kernels need gcc: a fuzz target may use all the rest.
+FUZZ_LIBRARY := $(BUILD)/libdvgfuzz.a
+$(FUZZ_LIBRARY): $(LIBRARY_OBJECTS)
+	@rm -f $@
+	@echo "  ar   $@"
+	$(Q)ar rcs $@ $^
+$(FUZZ_TARGETS): $(BUILD)/%: %.c tests/fuzz/driver.c $(FUZZ_LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< tests/fuzz/driver.c $(FUZZ_LIBRARY) $(ALL_LIBS)
 
--include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/stages/%.d)
+-include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/stages/%.d) $(FUZZ_TARGETS:=.d)
 
 # ---- what people run
 test: tests
 	tests/run $(BUILD)
 test-sanitize:
 	$(MAKE) MODE=sanitize tests && tests/run build/sanitize
+# Each target for FUZZ_SECONDS (60); what they find lands in build/fuzz/found.
+fuzzers: $(FUZZ_TARGETS)
+fuzz:
+ifeq ($(shell command -v clang),)
+	@echo "skipped: fuzzing needs clang with libFuzzer (apt-get install clang libclang-rt-14-dev)"
+else
+	$(MAKE) MODE=fuzz BUILD=build/fuzz fuzzers && tests/fuzz/run build/fuzz $(ONLY)
+endif
 demo: all
 	jobs/quick-start $(BUILD)
 bench: tests
@@ -116,5 +138,6 @@ help:
 	@echo "make demo       install what is missing, build, run the pipeline on the toy world, show its result"
 	@echo "make test       install what is missing, build, run all tests"
 	@echo "make test-sanitize  the same under the address and the undefined-behaviour sanitizer"
+	@echo "make fuzz       feed the readers of foreign files with broken ones (clang; FUZZ_SECONDS=60 for each, ONLY=SUBSTRING)"
 	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch"
 	@echo "make deps       install the Debian packages"
