@@ -7,7 +7,8 @@ Q := $(if $(V),,@)
 
 # ---- dependencies: pkg-config name, Debian package
 DEPENDENCIES := ompi-c:libopenmpi-dev openblas:libopenblas-dev hdf5:libhdf5-dev libpng:libpng-dev \
-  libjpeg:libjpeg62-turbo-dev libcrypto:libssl-dev cunit:libcunit1-dev
+  libjpeg:libjpeg62-turbo-dev libcrypto:libssl-dev libarchive:libarchive-dev \
+  libcjson:libcjson-dev cunit:libcunit1-dev
 PKGS := $(foreach d,$(DEPENDENCIES),$(firstword $(subst :, ,$(d))))
 GOALS_WITHOUT_LIBRARIES := deps clean distclean help
 NEEDS_LIBRARIES := $(filter-out $(GOALS_WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all))

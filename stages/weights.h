@@ -1,6 +1,7 @@
 // Weight files: schema "weights", version 1. Attributes net, width, size, classes (0: none); one f32 dataset a parameter under the authors' name.
-//     net = lightcnn29v2 | identity_sampler | generator
+//     net = lightcnn29v2 | identity_sampler | generator | encoder | decoder
 // A generator file holds encoder.<domain>.*, decoder.* (heads <domain>_output) and the text attribute `domains` ("sketch,vis", lower case).
+// Files of a single encoder or decoder (dvg-import) have the same names without that beginning; that of a decoder has the attribute too.
 #ifndef DVG_STAGES_WEIGHTS_H
 #define DVG_STAGES_WEIGHTS_H
 

@@ -44,7 +44,7 @@ check "something is left to do" "$(grep -rnE "\\b($words)\\b" Makefile README.md
 # Programs never set what only tests may need.
 check "programs don't allow themselves to run as root" "$(grep -rn 'ALLOW_RUN_AS_ROOT' common mpi io stages 2>/dev/null)"
 
-flags=$(pkg-config --cflags ompi-c openblas hdf5 libpng libjpeg libcrypto cunit)
+flags=$(pkg-config --cflags ompi-c openblas hdf5 libpng libjpeg libcrypto libarchive libcjson cunit)
 findings=$(for h in "${sources[@]}"; do
   case $h in *.h) ;; *) continue ;; esac
   # shellcheck disable=SC2086 # the flags are words
