@@ -94,7 +94,7 @@ void dvg_import_source_list(const struct dvg_import_source *from, const struct d
   int width = 0;
   for (int64_t i = 0; i < f->n_tensors; i++)
     if ((int)strlen(f->tensor[i].name) > width) width = (int)strlen(f->tensor[i].name);
-  dvg_info("%s: %s, %lld tensors", f->path, f->format, (long long)f->n_tensors);
+  dvg_info("%s: %s, %lld tensor%s", f->path, f->format, (long long)f->n_tensors, f->n_tensors == 1 ? "" : "s");
   for (int64_t i = 0; i < f->n_tensors; i++) {
     const struct dvg_tensor *t = &f->tensor[i];
     dvg_tensor_shape(shape, t->n_dims, t->dims);
