@@ -75,8 +75,7 @@ static int read_id(const struct dvg_pickle *p, const struct dvg_pickle_value *pe
     return 0;
   *view_first = first->integer;
   *view_count = part->integer;
-  return *view_first >= 0 && *view_count >= 0 && *view_first <= count->integer &&
-         *view_count <= count->integer - *view_first;
+  return *view_first >= 0 && *view_count >= 0 && *view_count <= count->integer - *view_first;
 }
 
 static int by_key(const void *a, const void *b) {

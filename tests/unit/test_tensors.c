@@ -260,6 +260,12 @@ static void broken_pickles(void) {
   refused_bytes(b.at, b.n, "more items");
 }
 
+// A storage whose key has 65 bytes: one key may be compared as often as a pickle has bytes.
+#define LONG_KEY_ID                                                                                            \
+  "(X\7\0\0\0storagectorch\nFloatStorage\nX\101\0\0\0"                                                         \
+  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0"                                          \
+  "X\3\0\0\0cpuK\6NtQ"
+
 static void broken_tensors(void) {
   REFUSED(DICT(P_TEXT1("w") P_TENSOR(ID, "\1", "K\2K\3\x86", "K\3K\1\x86")), "'w' reaches beyond its storage");
   REFUSED(DICT(P_TEXT1("w") P_TENSOR(ID, "\0", "K\2K\3\x86", "K\4K\1\x86")), "reaches beyond");
@@ -274,6 +280,11 @@ static void broken_tensors(void) {
       "in a way that PyTorch does not");
   REFUSED(DICT(FULL P_TEXT1("v") P_TENSOR("K\1", "\0", "K\2\x85", "K\1\x85")),
           "in a way that PyTorch does not");
+  REFUSED(DICT(P_TEXT1("w") P_TENSOR(ID, "\0", "K\1\x85", "\x8a\1\xff\x85")), "reaches beyond");
+  REFUSED(DICT(P_TEXT1("w")
+                   P_TENSOR(P_ID("Float", "0", "\6", "(" P_TEXT1("k") "K\1K\2t"), "\0", "K\3\x85", "K\1\x85")),
+          "beyond its storage of 2 values");
+  REFUSED(DICT(P_TEXT1("w") P_TENSOR(LONG_KEY_ID, "\0", "K\1\x85", "K\1\x85")), "speaks of a storage");
   REFUSED(DICT(FULL FULL), "two tensors named 'w'");
   REFUSED(DICT(P_TEXT1("e") "}" FULL "s"), "no state_dict");
   REFUSED("\x80\2" P_PLAIN("N"), "no state_dict");
@@ -318,7 +329,8 @@ static void broken_streams(void) {
 }
 
 static void broken_containers(void) {
-  static const char object[] = "\x80\2}" P_TEXT1("w") P_PLAIN("") "s";
+  static const char object[] = "\x80\2}" P_TEXT1("w") P_PLAIN("") "s",
+                    whole[] = "\x80\2}" P_TEXT1("w") P_PLAIN("") "s.";
   start_zip();
   dvg_put_container(&z, object, sizeof object - 1, 6, NULL, 0);
   for (size_t cut = 1; cut < z.all.n - 4; cut += 7) refused_bytes(z.all.at, z.all.n - cut, "file: ");
@@ -346,6 +358,13 @@ static void broken_containers(void) {
   z.n_entries = 1000;
   dvg_put_end(&z, 0);
   refused_bytes(z.all.at, z.all.n, "no room for its entries");
+  start_zip();
+  dvg_put_entry(&z, "top/data.pkl", whole, sizeof whole - 1, 0);
+  dvg_put_entry(&z, "top/data/0", six, sizeof six, 0);
+  for (int field = 20; field < 28; field += 4) // both sizes of the last entry reach into the directory
+    z.directory.at[z.directory.n - 46 - strlen("top/data/0") + (size_t)field] = 180;
+  dvg_put_end(&z, 0);
+  refused_bytes(z.all.at, z.all.n, "an entry is not in the file");
   start_zip();
   dvg_put_entry(&z, "top/data.pkl", object, sizeof object - 1, 0);
   memset(z.directory.at + 24, 0xff, 4); // the size is said to stand in a zip64 field
