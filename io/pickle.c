@@ -9,6 +9,48 @@
 enum { MARK = -1, MAX_STEPS = 1 << 21, MAX_NAME = 128, BUFFER = 1 << 14 };
 static const int64_t max_text = (int64_t)64 << 20;
 
+// The operations that tensors need, by the names of Python's pickletools.
+enum {
+  OP_APPEND = 'a',
+  OP_APPENDS = 'e',
+  OP_BINFLOAT = 'G',
+  OP_BINGET = 'h',
+  OP_BININT = 'J',
+  OP_BININT1 = 'K',
+  OP_BININT2 = 'M',
+  OP_BINPERSID = 'Q',
+  OP_BINPUT = 'q',
+  OP_BINSTRING = 'T',
+  OP_BINUNICODE = 'X',
+  OP_BINUNICODE8 = 0x8d,
+  OP_BUILD = 'b',
+  OP_EMPTY_DICT = '}',
+  OP_EMPTY_LIST = ']',
+  OP_EMPTY_TUPLE = ')',
+  OP_FRAME = 0x95,
+  OP_GLOBAL = 'c',
+  OP_LONG1 = 0x8a,
+  OP_LONG_BINGET = 'j',
+  OP_LONG_BINPUT = 'r',
+  OP_MARK = '(',
+  OP_MEMOIZE = 0x94,
+  OP_NEWFALSE = 0x89,
+  OP_NEWTRUE = 0x88,
+  OP_NONE = 'N',
+  OP_PROTO = 0x80,
+  OP_REDUCE = 'R',
+  OP_SETITEM = 's',
+  OP_SETITEMS = 'u',
+  OP_SHORT_BINSTRING = 'U',
+  OP_SHORT_BINUNICODE = 0x8c,
+  OP_STACK_GLOBAL = 0x93,
+  OP_TUPLE = 't',
+  OP_TUPLE1 = 0x85,
+  OP_TUPLE2 = 0x86,
+  OP_TUPLE3 = 0x87,
+  OP_STOP = '.'
+};
+
 // Nothing else may be named. Storage types of torch and torch.cuda are told by their ending.
 static const char *const known_names[] = {"collections OrderedDict",         "torch._utils _rebuild_tensor",
                                           "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
@@ -368,91 +410,91 @@ static enum dvg_status run_numbered(struct machine *m, unsigned char operation, 
   uint64_t x;
   DVG_TRY(take_little(m, &x, n));
   switch (operation) {
-  case 'q':
-  case 'r':
+  case OP_BINPUT:
+  case OP_LONG_BINPUT:
     return put(m, x);
-  case 'h':
-  case 'j':
+  case OP_BINGET:
+  case OP_LONG_BINGET:
     return get(m, x);
-  case 'K':
-  case 'M':
+  case OP_BININT1:
+  case OP_BININT2:
     return push_new(m, DVG_PICKLE_INT, (int64_t)x);
-  case 'J':
+  case OP_BININT:
     return push_new(m, DVG_PICKLE_INT, (int32_t)(uint32_t)x);
-  case 0x8a:
+  case OP_LONG1:
     return push_long(m, (int)x);
-  case 0x95:
+  case OP_FRAME:
     return DVG_OK; // a frame
   default:
-    return push_text(m, DVG_PICKLE_TEXT, x); // X U T 0x8c 0x8d
+    return push_text(m, DVG_PICKLE_TEXT, x); // all texts
   }
 }
 
 static enum dvg_status run_operation(struct machine *m, unsigned char operation) {
   switch (operation) {
-  case 0x80:
+  case OP_PROTO:
     return protocol(m);
-  case 'q':
-  case 'h':
-  case 'K':
-  case 'U':
-  case 0x8a:
-  case 0x8c:
+  case OP_BINPUT:
+  case OP_BINGET:
+  case OP_BININT1:
+  case OP_SHORT_BINSTRING:
+  case OP_LONG1:
+  case OP_SHORT_BINUNICODE:
     return run_numbered(m, operation, 1);
-  case 'M':
+  case OP_BININT2:
     return run_numbered(m, operation, 2);
-  case 'r':
-  case 'j':
-  case 'J':
-  case 'X':
-  case 'T':
+  case OP_LONG_BINPUT:
+  case OP_LONG_BINGET:
+  case OP_BININT:
+  case OP_BINUNICODE:
+  case OP_BINSTRING:
     return run_numbered(m, operation, 4);
-  case 0x95:
-  case 0x8d:
+  case OP_FRAME:
+  case OP_BINUNICODE8:
     return run_numbered(m, operation, 8);
-  case 'N':
+  case OP_NONE:
     return push_new(m, DVG_PICKLE_NONE, 0);
-  case 0x88:
+  case OP_NEWTRUE:
     return push_new(m, DVG_PICKLE_BOOL, 1);
-  case 0x89:
+  case OP_NEWFALSE:
     return push_new(m, DVG_PICKLE_BOOL, 0);
-  case 'G':
+  case OP_BINFLOAT:
     return real(m);
-  case '(':
+  case OP_MARK:
     return push(m, MARK);
-  case ')':
+  case OP_EMPTY_TUPLE:
     return push_new(m, DVG_PICKLE_TUPLE, 0);
-  case ']':
+  case OP_EMPTY_LIST:
     return push_new(m, DVG_PICKLE_LIST, 0);
-  case '}':
+  case OP_EMPTY_DICT:
     return push_new(m, DVG_PICKLE_DICT, 0);
-  case 't':
+  case OP_TUPLE:
     return marked_tuple(m);
-  case 0x85:
+  case OP_TUPLE1:
     return short_tuple(m, 1);
-  case 0x86:
+  case OP_TUPLE2:
     return short_tuple(m, 2);
-  case 0x87:
+  case OP_TUPLE3:
     return short_tuple(m, 3);
-  case 'a':
+  case OP_APPEND:
     return fill_one(m, 1, DVG_PICKLE_LIST);
-  case 'e':
+  case OP_APPENDS:
     return fill_marked(m, DVG_PICKLE_LIST);
-  case 's':
+  case OP_SETITEM:
     return fill_one(m, 2, DVG_PICKLE_DICT);
-  case 'u':
+  case OP_SETITEMS:
     return fill_marked(m, DVG_PICKLE_DICT);
-  case 0x94:
+  case OP_MEMOIZE:
     return put(m, (uint64_t)m->n_memo);
-  case 'c':
+  case OP_GLOBAL:
     return global(m);
-  case 0x93:
+  case OP_STACK_GLOBAL:
     return stack_global(m);
-  case 'R':
+  case OP_REDUCE:
     return reduce(m);
-  case 'b':
+  case OP_BUILD:
     return build(m);
-  case 'Q':
+  case OP_BINPERSID:
     return persistent(m);
   default:
     return unknown(m, operation);
@@ -463,7 +505,7 @@ static enum dvg_status run(struct machine *m) {
   for (int64_t steps = 0; steps < MAX_STEPS; steps++) {
     unsigned char operation;
     DVG_TRY(take_bytes(m, &operation, 1));
-    if (operation == '.') {
+    if (operation == OP_STOP) {
       DVG_TRY(pop(m, &m->p->root));
       return m->n_stack == 0 ? DVG_OK : refuse(m, "more than one value is left");
     }
