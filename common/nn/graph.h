@@ -78,6 +78,8 @@ void dvg_graph_set_weight(struct dvg_graph *g, int64_t term, double weight);
 void dvg_graph_keep(struct dvg_graph *g, int x);
 // Standard deviation that dvg_graph_initialize_by_data gives to the output of this conv, deconv or linear node (default 1).
 void dvg_graph_gain(struct dvg_graph *g, int x, double gain);
+// The first error of building, which dvg_graph_plan would return: for graphs that only name parameters.
+DVG_CHECKED enum dvg_status dvg_graph_status(const struct dvg_graph *g);
 // Fixes the graph and the parameter sets it uses (allocating their values, and gradients when training), lays out memory. `training`: with backward.
 DVG_CHECKED enum dvg_status dvg_graph_plan(struct dvg_graph *g, int training);
 // Bytes of the arena (values, gradients, scratch).

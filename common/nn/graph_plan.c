@@ -184,6 +184,10 @@ static enum dvg_status plan_weights(struct dvg_graph *g) {
   return DVG_OK;
 }
 
+enum dvg_status dvg_graph_status(const struct dvg_graph *g) {
+  return g->status;
+}
+
 enum dvg_status dvg_graph_plan(struct dvg_graph *g, int training) {
   DVG_TRY(g->status);
   if (g->planned) return dvg_fail(DVG_ERROR_INTERNAL, "graph: it is planned already");

@@ -123,7 +123,7 @@ static enum dvg_status save(struct job *j, struct dvg_lineage *l) {
 static enum dvg_status import(struct job *j, const struct dvg_options *o) {
   struct dvg_lineage l;
   DVG_TRY(check_sources(j));
-  DVG_TRY(dvg_graph_plan(j->net.graph, 0));
+  DVG_TRY(dvg_params_allocate(&j->net.params, 0)); // the graph is never run: it needs no memory
   for (int k = 0; k < j->n_sources; k++) {
     dvg_import_source_ignored(&j->source[k]);
     DVG_TRY(dvg_import_source_load(&j->source[k], &j->net));

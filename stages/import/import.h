@@ -29,7 +29,7 @@ struct dvg_import_network {
   char head[DVG_IMPORT_DOMAINS][DVG_IMPORT_NAME];   // what the decoder's file calls their heads
 };
 
-// Names all parameters, without memory for their values: that takes dvg_graph_plan. DVG_ERROR_USAGE for domains and sizes that make no network.
+// Names all parameters, without memory for their values: that takes dvg_params_allocate. DVG_ERROR_USAGE for domains and sizes that make no network.
 // Freed with dvg_import_network_free, also after a failure. net NONE: no parameters.
 DVG_CHECKED enum dvg_status dvg_import_network_name(struct dvg_import_network *n, const struct dvg_import_settings *s);
 void dvg_import_network_free(struct dvg_import_network *n);

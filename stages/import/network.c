@@ -96,7 +96,7 @@ enum dvg_status dvg_import_network_name(struct dvg_import_network *n, const stru
   }
   if (s->net == DVG_IMPORT_DECODER || s->net == DVG_IMPORT_GENERATOR)
     snprintf(n->file.domains, sizeof n->file.domains, "%s,%s", n->domain[0], n->domain[1]);
-  return DVG_OK;
+  return dvg_graph_status(n->graph);
 }
 
 void dvg_import_network_free(struct dvg_import_network *n) {
