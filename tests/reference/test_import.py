@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """dvg-import against PyTorch: files that PyTorch wrote come in with the same values and give the same outputs, weights that
-dvg-import writes back load with the same bits. test_import.py BUILD_DIR; limit: 240 seconds."""
+dvg-import writes back load with the same bits. test_import.py BUILD_DIR; limit: 300 seconds."""
 
 import io
 import json
@@ -286,6 +286,51 @@ def generator_of_files(job):
     compare_back(job, "part of a generator", torch.load(part, weights_only=True), parts["vis"])
 
 
+class Harmful:
+    """What a pickle can do to whoever loads it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def refusals(job):
+    """Exit code 3, and in one run a line for everything that is wrong."""
+    model, state = make("identity_sampler", 5)
+    injured = job.path("injured")
+    broken = dict(parallel(state), **{"fc.0.bias": state["fc.0.bias"], "fc.2.bias": state["fc.2.bias"]})
+    broken["module.fc.2.weight"] = state["fc.2.weight"].to(torch.int64)
+    del broken["module.fc.6.bias"]
+    lines = (
+        "module.fc.2.weight (256x256, int64) refused: is of no floating type",
+        "fc.0.bias (256, float32) refused: was there before as module.fc.0.bias",
+        "fc.2.bias (256, float32) refused: was there before as module.fc.2.bias",
+        "fc.6.bias (256) is missing",
+        "4 problems named above",
+    )
+    nan = dict(state, **{"fc.4.bias": torch.full_like(state["fc.4.bias"], float("nan"))})
+    cases = (
+        ("much is wrong", broken, lines),
+        ("a value is not finite", nan, ["'fc.4.bias' is not finite at 0"]),
+        ("a whole module", model, ["asks for 'networks Sampler'"]),
+        ("a pickle that acts", {"state_dict": state, "more": Harmful(injured)}, ["asks for 'posix mkdir'"]),
+        ("no state_dict", {"weights": state}, ["holds no state_dict"]),
+    )
+    program = os.path.join(job.build, "bin", "dvg-import")
+    for what, content, said in cases:
+        torch.save(content, job.path("file"), _use_new_zipfile_serialization=what != "no state_dict")
+        arguments = ["--net", "identity_sampler", "--in", job.path("file"), "--out", job.path("refused.h5"), "--width", str(WIDTH)]
+        done = subprocess.run([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        heard = done.stderr.decode()
+        right = all(line in heard for line in said)
+        job.tests.check(done.returncode == 3 and right, f"{what}: code {done.returncode}, heard {heard}")
+        job.tests.check(heard.count("error: ") == 1, f"{what}: one error line, heard {heard}")
+        job.tests.check(not os.path.exists(job.path("refused.h5")), f"{what}: a file is left")
+    job.tests.check(not os.path.exists(injured), "something was executed")
+
+
 def memory(job, source):
     """The largest network comes in with its 42 MB of parameters, one tensor, and what every program takes."""
     program = os.path.join(job.build, "bin", "dvg-import")
@@ -306,6 +351,7 @@ def main():
             values_of_files(job, net, make(net, seed)[1])
             tests.note(f"{net}: values of all formats, and back")
         generator_of_files(job)
+        refusals(job)
         for net in MODELS:  # as published: full size, legacy stream, DataParallel's names
             model, state = make(net, 77, 1.0, 128)
             torch.save(checkpoint(parallel(with_more(net, state))), job.path("full.pth.tar"), _use_new_zipfile_serialization=False)
