@@ -81,11 +81,8 @@ void dvg_tar_discard(struct dvg_tar_writer **writer) {
   struct dvg_tar_writer *w = *writer;
   if (!w) return;
   if (w->fd >= 0) unlink(w->part); // nothing is there after a commit
-  if (w->archive) {
-    archive_write_fail(
-        w->archive); // or it would write its end, perhaps to a full disk; nothing to do after a close
-    archive_write_free(w->archive);
-  }
+  if (w->archive)
+    archive_write_free(w->archive); // which may still write its end: into what has no name any more
   archive_entry_free(w->entry);
   if (w->fd >= 0) close(w->fd);
   dvg_free(&w->path);
