@@ -24,7 +24,8 @@ DVG_CHECKED enum dvg_status dvg_image_decode(struct dvg_image *image, const unsi
 
 // Writes PNG atomically (temporary name, rename).
 DVG_CHECKED enum dvg_status dvg_image_write_png(const struct dvg_image *image, const char *path);
-// JPEG into new memory (dvg_free), quality 1..100: for exports and tests.
+// PNG, lossless, or JPEG, quality 1..100, into new memory (dvg_free): for exports and tests.
+DVG_CHECKED enum dvg_status dvg_image_encode_png(const struct dvg_image *image, unsigned char **bytes, size_t *n_bytes);
 DVG_CHECKED enum dvg_status dvg_image_encode_jpeg(const struct dvg_image *image, int quality, unsigned char **bytes, size_t *n_bytes);
 
 // Channels: gray = 0.299 R + 0.587 G + 0.114 B rounded; gray to RGB by replication.

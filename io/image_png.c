@@ -151,9 +151,9 @@ static void flush_nothing(png_structp png) {
   (void)png;
 }
 
-static enum dvg_status write_pixels(struct writer *w, const struct dvg_image *image, const char *path) {
+static enum dvg_status write_pixels(struct writer *w, const struct dvg_image *image) {
   if (setjmp(png_jmpbuf(w->png)))
-    return w->status != DVG_OK ? w->status : dvg_fail(DVG_ERROR_INTERNAL, "%s: libpng: %s", path, w->cause);
+    return w->status != DVG_OK ? w->status : dvg_fail(DVG_ERROR_INTERNAL, "libpng: %s", w->cause);
   png_set_write_fn(w->png, w, take_bytes, flush_nothing);
   png_set_IHDR(w->png, w->info, (png_uint_32)image->W, (png_uint_32)image->H, 8,
                image->C == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
@@ -164,16 +164,28 @@ static enum dvg_status write_pixels(struct writer *w, const struct dvg_image *im
   return DVG_OK;
 }
 
-enum dvg_status dvg_image_write_png(const struct dvg_image *image, const char *path) {
+enum dvg_status dvg_image_encode_png(const struct dvg_image *image, unsigned char **bytes, size_t *n_bytes) {
   struct writer *w = NULL;
   DVG_TRY(DVG_NEW(&w, 1, "PNG"));
   w->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, w, on_write_error, on_warning);
   if (w->png) w->info = png_create_info_struct(w->png);
-  enum dvg_status status =
-      w->info ? write_pixels(w, image, path) : dvg_fail(DVG_ERROR_MEMORY, "%s: no memory for libpng", path);
-  if (status == DVG_OK) status = dvg_path_write_bytes(path, w->bytes, w->n);
+  enum dvg_status status = w->info ? write_pixels(w, image) : dvg_fail(DVG_ERROR_MEMORY, "no memory for libpng");
+  if (status == DVG_OK) {
+    *bytes = w->bytes;
+    *n_bytes = w->n;
+    w->bytes = NULL;
+  }
   png_destroy_write_struct(&w->png, &w->info);
   dvg_free(&w->bytes);
   dvg_free(&w);
+  return status;
+}
+
+enum dvg_status dvg_image_write_png(const struct dvg_image *image, const char *path) {
+  unsigned char *bytes = NULL;
+  size_t n_bytes = 0;
+  DVG_TRY(dvg_image_encode_png(image, &bytes, &n_bytes));
+  enum dvg_status status = dvg_path_write_bytes(path, bytes, n_bytes);
+  dvg_free(&bytes);
   return status;
 }

@@ -14,7 +14,7 @@
 #include "io/artifact.h"
 #include "io/tar_format.h"
 
-enum { MAX_TARS = 1000000, MAX_DIGITS = 18, TAR_BLOCK = 512 };
+enum { MAX_TARS = 100000, MAX_DIGITS = 18, TAR_BLOCK = 512 };
 static const int64_t max_list_bytes = 64 << 20;
 
 struct names {
