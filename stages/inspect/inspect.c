@@ -11,6 +11,7 @@
 #include "io/shards.h"
 #include "stages/inspect/contact.h"
 #include "stages/inspect/describe.h"
+#include "stages/inspect/export.h"
 
 static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct dvg_inspect, file, "file", NULL,
@@ -27,6 +28,10 @@ static const struct dvg_option options[] = {
                    "sheet of images: images of each domain"),
     DVG_OPTION_INT(struct dvg_inspect, rows, "rows", "6", 1, 1000, "sheet of pairs: rows"),
     DVG_OPTION_INT(struct dvg_inspect, columns, "columns", "4", 1, 100, "sheet of pairs: pairs in a row"),
+    DVG_OPTION_CHOICE(struct dvg_inspect, export, "export", "none", "none|folder|webdataset|recordio",
+                      "write images, pairs or features in a form that other trainers read"),
+    DVG_OPTION_PATH(struct dvg_inspect, out, "out", "", "export: folder to write into"),
+    DVG_OPTION_INT(struct dvg_inspect, quality, "quality", "0", 0, 100, "export: of JPEG; 0: PNG, which loses nothing"),
     DVG_OPTION_END};
 
 const struct dvg_stage dvg_stage_inspect = {.program = "dvg-inspect",
@@ -218,6 +223,14 @@ static enum dvg_status draw(const struct finding *f) {
 
 // ---- the run
 
+static enum dvg_status check_settings(const struct dvg_inspect *s) {
+  if ((s->export != DVG_EXPORT_NONE) != (s->out[0] != 0))
+    return dvg_fail(DVG_ERROR_USAGE, "--export and --out belong together");
+  if (s->quality > 0 && s->export == DVG_EXPORT_NONE)
+    return dvg_fail(DVG_ERROR_USAGE, "--quality is of the images of an --export");
+  return DVG_OK;
+}
+
 static enum dvg_status verify_file(const char *path) {
   struct dvg_artifact *a = NULL;
   DVG_TRY(dvg_artifact_open(&a, path, NULL, 0));
@@ -240,6 +253,7 @@ enum dvg_status dvg_inspect_run(const struct dvg_options *o, const struct dvg_wo
   const struct dvg_inspect *s = o->values;
   struct finding f = {.s = s};
   enum dvg_status status;
+  DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? check_settings(s) : DVG_OK));
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? find(&f) : DVG_OK));
   int is_set = dvg_world_max(w, f.is_set) != 0;
   if (!s->json) DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? print_finding(&f) : DVG_OK));
@@ -251,6 +265,7 @@ enum dvg_status dvg_inspect_run(const struct dvg_options *o, const struct dvg_wo
     DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? draw(&f) : DVG_OK));
     if (!s->json) dvg_info("sheet        %s", s->sheet);
   }
+  if (s->export != DVG_EXPORT_NONE) DVG_TRY_GOTO(dvg_export_run(s, w, is_set ? f.shard.schema : f.file.schema));
   if (s->json) DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? print_json(&f) : DVG_OK));
 done:
   finding_free(&f);

@@ -1,13 +1,15 @@
-// dvg-inspect: what a file or a sharded set is, where it came from, whether it is intact, what it looks like.
+// dvg-inspect: what a file or a sharded set is, where it came from, whether it is intact, what it looks like; and
+// its way out to others.
 #ifndef DVG_STAGES_INSPECT_INSPECT_H
 #define DVG_STAGES_INSPECT_INSPECT_H
 
 #include "stages/stage.h"
 
 struct dvg_inspect {
-  const char *file, *sheet;
+  const char *file, *sheet, *out;
   int64_t verify, list, json;
   int64_t first, people, per_person, rows, columns;
+  int64_t export, quality;
 };
 
 extern const struct dvg_stage dvg_stage_inspect;
