@@ -4,23 +4,22 @@
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 
-run 1 dvg-prepare render --people 6 --images 3 --domains VIS,NIR --size 72 --out toy.h5 >/dev/null || exit 1
-run 1 make_weights --width 0.125 --size 64 --out f.h5 >/dev/null || exit 1
-run 1 make_weights --net identity_sampler --width 0.125 --size 64 --out s.h5 >/dev/null || exit 1
-run 1 make_weights --net generator --width 0.125 --size 64 --out g.h5 >/dev/null || exit 1
-run 1 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 21 --per-shard 8 --recognizer f.h5 --out pairs >/dev/null || exit 1
-run 1 dvg-extract --images toy.h5 --weights f.h5 --per-shard 16 --out features >/dev/null || exit 1
+run 0 dvg-prepare render --people 6 --images 3 --domains VIS,NIR --size 72 --out toy.h5 >/dev/null || exit 1
+run 0 make_weights --width 0.125 --size 64 --out f.h5 >/dev/null || exit 1
+run 0 make_weights --net identity_sampler --width 0.125 --size 64 --out s.h5 >/dev/null || exit 1
+run 0 make_weights --net generator --width 0.125 --size 64 --out g.h5 >/dev/null || exit 1
+run 0 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 21 --per-shard 8 --recognizer f.h5 --out pairs >/dev/null || exit 1
+run 0 dvg-extract --images toy.h5 --weights f.h5 --per-shard 16 --out features >/dev/null || exit 1
 export_to() { run "$1" dvg-inspect "$2" --export "$3" --out "$4" "${@:5}"; } # ranks, source, form, folder
 
 for form in folder webdataset recordio; do
-  for source in pairs toy.h5 features; do check "$form of $source" export_to 1 $source $form $form-$source; done
+  for source in pairs toy.h5 features; do check "$form of $source" export_to 0 $source $form $form-$source; done
   for n in 2 3; do
     check "$form on $n ranks" export_to $n pairs $form $form-$n
     check "$form on $n ranks: the same bytes" diff -r $form-pairs $form-$n
     rm -rf "$form-$n"
   done
 done
-says "says what was written" '^export +recordio-features|^export +recordio-3: 21 items, 42 images of 21 people$'
 is "says that all is there" "$(grep -l '"finished":"yes"' ./*/export.json | wc -l)" 9
 absent "nothing half written" ./*/*.part
 is "a tar of each shard" "$(cd webdataset-pairs && echo *.tar)" "pairs-000000.tar pairs-000001.tar pairs-000002.tar"
@@ -33,10 +32,10 @@ for k in 00000000 00000007 00000020; do
   check "an image of a tar is that of the folder" cmp untarred/$k.NIR.png folder-pairs/NIR/p$k/$k.png
   check "the other one too" cmp untarred/$k.VIS.png folder-pairs/VIS/p$k/$k.png
 done
-check "pack reads the folder of pairs" run 2 dvg-prepare pack --list folder-pairs/list.tsv --out packed-pairs.h5
-check "pack reads the folder of images" run 2 dvg-prepare pack --list folder-toy.h5/list.tsv --domains VIS,NIR --out packed-toy.h5
-check "with JPEG" export_to 2 toy.h5 folder jpeg --quality 90
-check "pack reads JPEG" run 1 dvg-prepare pack --list jpeg/list.tsv --out packed-jpeg.h5
+check "pack reads the folder of pairs" run 0 dvg-prepare pack --list folder-pairs/list.tsv --out packed-pairs.h5
+check "pack reads the folder of images" run 0 dvg-prepare pack --list folder-toy.h5/list.tsv --domains VIS,NIR --out packed-toy.h5
+check "with JPEG" export_to 0 toy.h5 folder jpeg --quality 90
+check "pack reads JPEG" run 0 dvg-prepare pack --list jpeg/list.tsv --out packed-jpeg.h5
 is "JPEG files" "$(find jpeg -name '*.jpg' | wc -l)" 36
 python=/usr/bin/python3
 if [ -x $python ] && $python -c 'import h5py, numpy' 2>/dev/null; then
@@ -143,28 +142,29 @@ echo part >webdataset-pairs/pairs-000002.tar.part
 check "a tar is missing" export_to 2 pairs webdataset webdataset-pairs
 check "is made again" diff -r whole webdataset-pairs
 is "the others are kept" "$(inode webdataset-pairs/pairs-000000.tar)" "$kept"
-check "a folder again" export_to 2 pairs folder folder-pairs/
-check "a record file again" export_to 2 pairs recordio recordio-pairs
-run 1 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 21 --seed 2 --out other >/dev/null || exit 1
+check "a folder again" export_to 0 pairs folder folder-pairs/
+says "says what was written" '^export +folder-pairs/: 21 items, 42 images of 21 people$'
+check "a record file again" export_to 0 pairs recordio recordio-pairs
+run 0 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 21 --seed 2 --out other >/dev/null || exit 1
 expect_fail "another set into the folder" 3 'webdataset-pairs/export.json: is of another export' export_to 2 other webdataset webdataset-pairs
-expect_fail "another form into the folder" 3 'webdataset-pairs/export.json: is of another export' export_to 3 pairs folder webdataset-pairs
-expect_fail "another quality" 3 'folder-pairs/export.json: is of another export' export_to 1 pairs folder folder-pairs --quality 80
+expect_fail "another form into the folder" 3 'webdataset-pairs/export.json: is of another export' export_to 0 pairs folder webdataset-pairs
+expect_fail "another quality" 3 'folder-pairs/export.json: is of another export' export_to 0 pairs folder folder-pairs --quality 80
 check "and nothing has changed" diff -r whole webdataset-pairs
 
 # ---- what is refused
 mkdir full && echo mine >full/file
-expect_fail "a folder with something in it" 3 'full: is not empty, and what is in it is no export' export_to 2 pairs folder full
+expect_fail "a folder with something in it" 3 'full: is not empty, and what is in it is no export' export_to 0 pairs folder full
 is "is left alone" "$(ls full)" file
-expect_fail "no --out" 2 'export and --out belong together' run 2 dvg-inspect pairs --export folder
-expect_fail "--out alone" 2 'export and --out belong together' run 2 dvg-inspect pairs --out no
-expect_fail "--quality alone" 2 'quality is of the images' run 2 dvg-inspect pairs --quality 80
-expect_fail "an unknown form" 2 "zip" export_to 2 pairs zip no
+expect_fail "no --out" 2 'export and --out belong together' run 0 dvg-inspect pairs --export folder
+expect_fail "--out alone" 2 'export and --out belong together' run 0 dvg-inspect pairs --out no
+expect_fail "--quality alone" 2 'quality is of the images' run 0 dvg-inspect pairs --quality 80
+expect_fail "an unknown form" 2 "zip" export_to 0 pairs zip no
 expect_fail "weights" 3 "f.h5: an export is of images, pairs or features, this is 'weights'" export_to 3 f.h5 folder no
-expect_fail "a file as --out" 4 "f.h5: is not a folder" export_to 2 pairs recordio f.h5
+expect_fail "a file as --out" 4 "f.h5: is not a folder" export_to 0 pairs recordio f.h5
 cp -r pairs bad && rm bad/shard-000001.h5
-expect_fail "a shard is missing" 3 'bad/shard-000001.h5' export_to 2 bad webdataset no
+expect_fail "a shard is missing" 4 'bad/shard-000001.h5' export_to 2 bad webdataset no
 absent "nothing was written" no
-check "JSON says nothing else" export_to 2 pairs webdataset quiet --json
+check "JSON says nothing else" export_to 0 pairs webdataset quiet --json
 is "one line" "$(wc -l <"$output")" 1
 
 summary
