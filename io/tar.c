@@ -176,7 +176,7 @@ static enum dvg_status end_sample(struct opening *o) {
   struct sample *x = &o->sample;
   int64_t n = t->n_images - x->first_image;
   if (n == 0 && x->unreadable[0])
-    return bad_sample(o, "has no image but PNG and JPEG are read, not ", x->unreadable);
+    return bad_sample(o, "has no image of a kind that is read, only ", x->unreadable);
   if (n == 0 && x->any_label) return bad_sample(o, "has a label and no image", "");
   if (n > 0 && !x->identity) return bad_sample(o, "has no identity (a member .cls, or in .json)", "");
   const struct dvg_tar_image *before = x->first_image ? &t->images[x->first_image - 1] : NULL;
@@ -197,9 +197,8 @@ static enum dvg_status end_sample(struct opening *o) {
 // ---- members
 
 static enum kind kind_of(const char *type, int has_domain) {
-  static const char *const images[] = {"jpg", "jpeg", "png"};
-  static const char *const unreadable[] = {"webp", "bmp", "ppm",  "pgm", "pbm",  "pnm",
-                                           "gif",  "tif", "tiff", "jp2", "heic", "avif"};
+  static const char *const images[] = {"jpg", "jpeg", "png", "pgm", "ppm", "pnm", "bmp"};
+  static const char *const unreadable[] = {"webp", "gif", "tif", "tiff", "jp2", "heic", "avif"};
   for (size_t i = 0; i < sizeof images / sizeof *images; i++)
     if (strcasecmp(type, images[i]) == 0) return KIND_IMAGE;
   for (size_t i = 0; i < sizeof unreadable / sizeof *unreadable; i++)

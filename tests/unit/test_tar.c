@@ -240,7 +240,7 @@ static void bad_samples(void) {
   refused_members("a.jpg a.VIS.jpg a.json", "x", "x", "{\"label\":1,\"domain\":\"vis\"}",
                   "has two images of one kind: a.VIS.jpg");
   refused_members("a.webp a.cls", "x", "1", NULL,
-                  "r.tar: sample 'a' has no image but PNG and JPEG are read, not a.webp");
+                  "r.tar: sample 'a' has no image of a kind that is read, only a.webp");
   refused_members("a.jpg a.cls", "x", " \n", NULL, "r.tar: a.cls: has an empty class");
   refused_members("a.jpg a.cls", "x", "1\n2", NULL, "r.tar: a.cls: has a class with control characters");
   refused_members("a.jpg a.json", "x", "{\"label\": 1.5}", NULL,
