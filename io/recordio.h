@@ -5,8 +5,7 @@
 //     u32 magic 0xced7230a | u32 cflag << 29 | length | length bytes | zeros up to a multiple of 4
 // cflag 0: a whole record; 1, 2, 3: its first, middle and last part. A magic at a multiple of 4 inside a record
 // is left out where two parts meet, and put back by the reader. A record is
-//     u32 flag | f32 label | u64 id | u64 id2 | flag x f32 labels (then they are the label) | the image file
-//     (JPEG, PNG)
+//     u32 flag | f32 label | u64 id | u64 id2 | flag x f32 labels (then these count) | the image file
 // The text beside it has a line `key <tab> offset of the record's first part` a record; without it the ids of
 // the records are the keys.
 //

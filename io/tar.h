@@ -2,13 +2,15 @@
 //
 // Neighbouring members that share a key (the path up to the first dot of its last part) are one sample; what
 // follows that dot tells what a member is, in any case of letters:
-//     jpg jpeg png pgm ppm pnm bmp  the image; DOMAIN.png (dvg-inspect --export webdataset): that of a domain,
-//     a sample having one of each cls                       its identity: a line of text, mostly a number json
-//     an object: `identity`, or else `label`, or else `cls`, a whole number or a text; `domain`, of an image
-//     whose
-//                               name tells none
-// json's `identity` is taken before cls, that before json's other two. All other members are passed over, but
-// for images that can't be read (webp, gif, tif, ...): these are refused by name.
+//
+//     jpg jpeg png pgm ppm pnm bmp
+//             the image; DOMAIN.png: that of a domain, of which a sample may have several
+//     cls     its identity: a line of text, mostly a number
+//     json    an object: `identity`, or else `label`, or else `cls`, a whole number or a text;
+//             and `domain`, of an image whose name tells none
+//
+// json's `identity` is taken before cls, that before json's other two. All other members are passed over, but a
+// sample whose only image is of a kind that can't be read (webp, gif, tif, ...) is refused by name.
 #ifndef DVG_IO_TAR_H
 #define DVG_IO_TAR_H
 

@@ -1,18 +1,23 @@
-// dvg-inspect --export: images, pairs and features in the containers that other trainers read, and dvg-prepare
-// pack.
+// dvg-inspect --export: images, pairs and features in the containers that other trainers read.
 //
 // In the folder --out, EXT being png, or jpg with --quality:
-//   folder      DOMAIN/PERSON/ITEM.EXT and list.tsv, a line an image: path, identity, domain, item, label,
-//   landmarks, origin, numbers webdataset  SCHEMA-NNNNNN.tar, one of each shard of a set or of each 10,000
-//   images: ITEM.DOMAIN.EXT of pairs, ITEM.EXT of images,
-//               ITEM.VECTOR.npy, ITEM.json with the same as list.tsv
-//   recordio    train.rec, train.idx in InsightFace's form, property (people,H,W) and train.tsv: as list.tsv,
-//   with the record's key for a path.
-//               Images are in the order of their labels
-// and of folder and recordio VECTOR.npy for each vector dataset, a row an item: `identity`, the embedding that
-// a pair was made from, `feature`. Numbers are all datasets of one number an item, scores first of all. `label`
-// counts people from 0: of pairs each is a new person. Features have no images: their list stands alone, their
-// records hold the vector as a .npy file.
+//
+//     folder
+//         DOMAIN/PERSON/ITEM.EXT
+//         list.tsv: a line an image, which dvg-prepare pack reads; its columns are path, identity, domain,
+//         item, label, landmarks, origin and all numbers
+//     webdataset
+//         SCHEMA-NNNNNN.tar: one of each shard of a set, or of each 10,000 images, with
+//         ITEM.DOMAIN.EXT (pairs) or ITEM.EXT (images), ITEM.VECTOR.npy, ITEM.json (as list.tsv)
+//     recordio
+//         train.rec, train.idx: InsightFace's form (io/recordio.h), the images in the order of their labels
+//         property: people,H,W
+//         train.tsv: as list.tsv, with the record's key for a path
+//
+// Beside list.tsv and train.tsv lies VECTOR.npy for each dataset of vectors, a row an item: `identity`, the
+// embedding that a pair was made from; `feature`. Numbers are all datasets of one number an item, such as the
+// scores of pairs. `label` counts people from 0: of pairs each is a new person. Features have no images: their
+// list stands alone, their records hold the vector as a .npy file.
 //
 // export.json says what was exported, and with "finished" whether all is there. The same export into the same
 // folder continues: a tar that is there is kept. A folder that has something else in it is refused.
