@@ -24,6 +24,18 @@ is "says that all is there" "$(grep -l '"finished":"yes"' ./*/export.json | wc -
 absent "nothing half written" ./*/*.part
 is "a tar of each shard" "$(cd webdataset-pairs && echo *.tar)" "pairs-000000.tar pairs-000001.tar pairs-000002.tar"
 
+check "more ranks than tars" export_to 4 toy.h5 webdataset webdataset-4
+check "more ranks than tars: the same bytes" diff -r webdataset-toy.h5 webdataset-4
+rm -r webdataset-4
+
+# People whose names can be no folders'.
+run 0 make_images --out few --people 2 --images 1 >/dev/null
+printf 'path\tidentity\n%s\t../up\n%s\tAnn Lee\n' "$(sed -n 's/ .*//;1p' few/list.txt)" "$(sed -n 's/ .*//;2p' few/list.txt)" >few/odd.tsv
+check "odd names" run 0 dvg-prepare pack --list few/odd.tsv --size 64 --fit resize --channels rgb --out odd.h5
+check "a folder of odd names" export_to 0 odd.h5 folder odd
+is "has numbers for folders" "$(cd odd/VIS && echo */*)" "00000000/00000000.png 00000001/00000001.png"
+is "the list has the names" "$(cut -f 2 odd/list.tsv | tr '\n' ' ')" "identity ../up Ann Lee "
+
 # ---- by other programs' eyes
 mkdir untarred
 for f in webdataset-pairs/*.tar; do tar xf "$f" -C untarred; done
