@@ -6,7 +6,7 @@
 #include "io/images.h"
 #include "io/shards.h"
 
-enum { DVG_EXPORT_MOST = 16, DVG_EXPORT_ROWS = 1024, DVG_EXPORT_NAME = 72, DVG_EXPORT_TEXT = 256 };
+enum { DVG_EXPORT_MOST = 16, DVG_EXPORT_ROWS = 16, DVG_EXPORT_NAME = 72, DVG_EXPORT_TEXT = 256 };
 
 // A dataset with a row an item.
 struct dvg_export_dataset {
