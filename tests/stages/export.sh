@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-inspect --export: what is exported reads back equal, in each form, on any number of ranks; continuing; what is refused.
-# limit: 120 seconds
+# limit: 240 seconds
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 
@@ -30,11 +30,14 @@ rm -r webdataset-4
 
 # People whose names can be no folders'.
 run 0 make_images --out few --people 2 --images 1 >/dev/null
-printf 'path\tidentity\n%s\t../up\n%s\tAnn Lee\n' "$(sed -n 's/ .*//;1p' few/list.txt)" "$(sed -n 's/ .*//;2p' few/list.txt)" >few/odd.tsv
+image() { sed -n "s/ .*//;$1p" few/list.txt; }
+printf 'path\tidentity\n%s\t../up\n%s\tAnn Lee\n%s\t../up\n' "$(image 1)" "$(image 2)" "$(image 3)" >few/odd.tsv
 check "odd names" run 0 dvg-prepare pack --list few/odd.tsv --size 64 --fit resize --channels rgb --out odd.h5
 check "a folder of odd names" export_to 0 odd.h5 folder odd
-is "has numbers for folders" "$(cd odd/VIS && echo */*)" "00000000/00000000.png 00000001/00000001.png"
-is "the list has the names" "$(cut -f 2 odd/list.tsv | tr '\n' ' ')" "identity ../up Ann Lee "
+is "has numbers for folders" "$(cd odd/VIS && echo */*)" "00000000/00000000.png 00000000/00000002.png 00000001/00000001.png"
+is "the list has the names" "$(cut -f 2 odd/list.tsv | tr '\n' ' ')" "identity ../up Ann Lee ../up "
+check "records of people who come and go" export_to 0 odd.h5 recordio odd-records
+is "stand together" "$(cut -f 1,4 odd-records/train.tsv | tr '\t\n' ', ')" "key,item 1,0 2,2 3,1 "
 
 # ---- by other programs' eyes
 mkdir untarred
