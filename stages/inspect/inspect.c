@@ -31,7 +31,8 @@ static const struct dvg_option options[] = {
     DVG_OPTION_CHOICE(struct dvg_inspect, export, "export", "none", "none|folder|webdataset|recordio",
                       "write images, pairs or features in a form that other trainers read"),
     DVG_OPTION_PATH(struct dvg_inspect, out, "out", "", "export: folder to write into"),
-    DVG_OPTION_INT(struct dvg_inspect, quality, "quality", "0", 0, 100, "export: of JPEG; 0: PNG, which loses nothing"),
+    DVG_OPTION_INT(struct dvg_inspect, quality, "quality", "0", 0, 100,
+                   "export: of JPEG; 0: PNG, which loses nothing"),
     DVG_OPTION_END};
 
 const struct dvg_stage dvg_stage_inspect = {.program = "dvg-inspect",
