@@ -46,7 +46,10 @@ enum dvg_status dvg_image_decode(struct dvg_image *image, const unsigned char *b
     return dvg_png_decode(image, bytes, n_bytes, name);
   if (n_bytes >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff)
     return dvg_jpeg_decode(image, bytes, n_bytes, name);
-  return dvg_fail(DVG_ERROR_INPUT, "%s: neither PNG nor JPEG", name);
+  if (n_bytes >= 3 && bytes[0] == 'P' && strchr("2356", bytes[1]) && bytes[1])
+    return dvg_pnm_decode(image, bytes, n_bytes, name);
+  if (n_bytes >= 2 && bytes[0] == 'B' && bytes[1] == 'M') return dvg_bmp_decode(image, bytes, n_bytes, name);
+  return dvg_fail(DVG_ERROR_INPUT, "%s: neither PNG nor JPEG, PGM, PPM or BMP", name);
 }
 
 enum dvg_status dvg_image_read(struct dvg_image *image, const char *path) {

@@ -1,4 +1,4 @@
-// Images: PNG (libpng) and JPEG (libjpeg-turbo) in, PNG out, resampling, alignment.
+// Images: PNG (libpng), JPEG (libjpeg-turbo), PGM, PPM and BMP in, PNG out, resampling, alignment.
 #ifndef DVG_IO_IMAGE_H
 #define DVG_IO_IMAGE_H
 
@@ -17,7 +17,8 @@ void dvg_image_free(struct dvg_image *image);
 DVG_CHECKED enum dvg_status dvg_image_create(struct dvg_image *image, int64_t H, int64_t W, int64_t C);
 
 // Reads a PNG (gray, RGB, RGBA, gray+alpha, palette, 1-16 bit, interlaced; alpha is composed over white, 16 bit rounded to 8) or a JPEG
-// (gray, YCbCr, CMYK; the EXIF orientation is not applied) from a file or from memory. `name` is for messages. Truncated or corrupt data is
+// (gray, YCbCr, CMYK; the EXIF orientation is not applied), a PGM or PPM (P2, P3, P5, P6; any maximum, scaled to 255) or a BMP (1, 4, 8, 24, 32 bit, RLE8;
+// gray if all colours of its palette are; alpha is ignored) from a file or from memory. `name` is for messages. Truncated or corrupt data is
 // DVG_ERROR_INPUT naming file and cause, never a half-filled image. The caller frees with dvg_image_free.
 DVG_CHECKED enum dvg_status dvg_image_read(struct dvg_image *image, const char *path);
 DVG_CHECKED enum dvg_status dvg_image_decode(struct dvg_image *image, const unsigned char *bytes, size_t n_bytes, const char *name);

@@ -47,7 +47,7 @@ struct dvg_list_filter {
 // Empty lines and lines starting with # are skipped. A line without identity, a repeated path, an unknown domain, a bad number are DVG_ERROR_INPUT
 // naming list and line (path:line: what). With domains named, rows of other domains are left out, and a named one without any row is an error. Relative paths refer to the list's folder. An empty result is an error too.
 DVG_CHECKED enum dvg_status dvg_list_read(struct dvg_list *list, const char *path, const struct dvg_list_filter *filter);
-// A folder a person: root/PERSON/*.{png,jpg,jpeg}; with two levels root/DOMAIN/PERSON/* when `domains` names folders of root. Sorted by name (bytes).
+// A folder a person: root/PERSON/*.{png,jpg,jpeg,pgm,ppm,pnm,bmp}; with two levels root/DOMAIN/PERSON/* when `domains` names folders of root. Sorted by name (bytes).
 // With one level, a single named domain is that of all images; of several, the one in the path is taken.
 DVG_CHECKED enum dvg_status dvg_list_scan(struct dvg_list *list, const char *root, const struct dvg_list_filter *filter);
 void dvg_list_free(struct dvg_list *list);

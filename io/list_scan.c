@@ -42,9 +42,12 @@ static int is_visible(const struct dirent *entry) {
 }
 
 static int is_image(const struct dirent *entry) {
+  static const char *const endings[] = {".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pnm", ".bmp"};
   const char *dot = strrchr(entry->d_name, '.');
-  return is_visible(entry) && dot &&
-         (strcasecmp(dot, ".png") == 0 || strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0);
+  int is_known = 0;
+  for (size_t k = 0; dot && k < sizeof endings / sizeof endings[0]; k++)
+    is_known |= strcasecmp(dot, endings[k]) == 0;
+  return is_visible(entry) && is_known;
 }
 
 // By bytes, not by the locale, which would make the order depend on the machine.
