@@ -222,9 +222,8 @@ static void bmp_kinds(void) {
 
 static void bmp_runs(void) {
   static const struct kind kind = {8, 40, 0, 1, 4, 0};
-  // Bottom row first: three of colour 1, two as they are of ... 2, 3 can't be (a jump), so four of them; a jump
-  // over the whole second row; the top row full.
-  static const unsigned char runs[] = {1, 1, 0, 4, 2, 3, 2, 3, 0, 0, 2, 1, 0, 2, 1, 1, 1, 3, 0, 0, 0, 1};
+  // Bottom row first: five pixels as they are and a byte to pad them; two equal ones; a jump; one.
+  static const unsigned char runs[] = {0, 5, 1, 2, 3, 2, 3, 9, 0, 0, 2, 1, 0, 2, 1, 1, 1, 3, 0, 0, 0, 1};
   static const unsigned char want[15] = {0, 0, 0, 3, 0, 1, 1, 0, 0, 0, 1, 2, 3, 2, 3};
   struct dvg_image image = {0};
   make_headers(&kind, W, H, 1);
