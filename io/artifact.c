@@ -178,23 +178,34 @@ static enum dvg_status seal_dataset(struct dvg_artifact *a, struct dvg_dataset *
     struct dvg_attribute sum = {.name = name, .text = x->sum, .kind = DVG_ATTRIBUTE_TEXT};
     if (!put_attribute(x->id, &sum)) return dvg_artifact_failed(a, DVG_ERROR_IO, "write", x->name);
   }
+  if (x->is_aside) {
+    char name[] = "aside";
+    struct dvg_attribute mark = {.name = name, .integer = 1, .kind = DVG_ATTRIBUTE_INT};
+    if (!put_attribute(x->id, &mark)) return dvg_artifact_failed(a, DVG_ERROR_IO, "write", x->name);
+  }
   if (H5Dclose(x->id) < 0) return dvg_artifact_failed(a, DVG_ERROR_IO, "write", x->name);
   x->id = 0;
   return DVG_OK;
 }
 
-enum dvg_status dvg_artifact_define(struct dvg_artifact *a, const char *name, enum dvg_type type, int n_dims,
-                                    const int64_t *dims) {
+static enum dvg_status define(struct dvg_artifact *a, const char *name, enum dvg_type type, int n_dims,
+                              const int64_t *dims, int is_aside) {
   hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_layout(dcpl, H5D_CONTIGUOUS);
   H5Pset_alloc_time(dcpl, H5D_ALLOC_TIME_EARLY);
   struct dvg_dataset *x;
   enum dvg_status status = make_dataset(a, name, type, n_dims, dims, dcpl, &x);
   H5Pclose(dcpl);
+  if (status == DVG_OK) x->is_aside = is_aside;
   if (status == DVG_OK) status = dvg_digest_begin(&x->digest);
   if (status == DVG_OK && n_dims > 0 && dims[0] == 0) status = seal_dataset(a, x);
   if (status != DVG_OK) a->broken = 1;
   return status;
+}
+
+enum dvg_status dvg_artifact_define(struct dvg_artifact *a, const char *name, enum dvg_type type, int n_dims,
+                                    const int64_t *dims) {
+  return define(a, name, type, n_dims, dims, 0);
 }
 
 static enum dvg_status put_rows(struct dvg_artifact *a, struct dvg_dataset *x, int64_t n_rows,
@@ -238,6 +249,12 @@ enum dvg_status dvg_artifact_append(struct dvg_artifact *a, const char *name, in
 enum dvg_status dvg_artifact_write(struct dvg_artifact *a, const char *name, enum dvg_type type, int n_dims,
                                    const int64_t *dims, const void *data) {
   DVG_TRY(dvg_artifact_define(a, name, type, n_dims, dims));
+  return dvg_artifact_append(a, name, n_dims ? dims[0] : 1, data);
+}
+
+enum dvg_status dvg_artifact_write_aside(struct dvg_artifact *a, const char *name, enum dvg_type type,
+                                         int n_dims, const int64_t *dims, const void *data) {
+  DVG_TRY(define(a, name, type, n_dims, dims, 1));
   return dvg_artifact_append(a, name, n_dims ? dims[0] : 1, data);
 }
 

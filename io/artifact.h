@@ -19,6 +19,9 @@
 // NUL after each. Each dataset carries sha256-of-bytes as its attribute `sha256`, so that a damaged file's bad dataset can be named.
 // A virtual dataset (index.h5) stands as "name type d0xd1x... virtual\n": its content is covered by the digests of the files it points into.
 //
+// So does a dataset that was written aside, "name type d0xd1x... aside\n" (it has an attribute `aside`): names of things, which one content may have
+// several of. It is still held against its own attribute `sha256`.
+//
 // A file is written under "<path>.part" in the same folder, flushed, synced, renamed, its folder synced: it is there as a whole or not at all.
 #ifndef DVG_IO_ARTIFACT_H
 #define DVG_IO_ARTIFACT_H
@@ -49,6 +52,9 @@ DVG_CHECKED enum dvg_status dvg_artifact_add_input(struct dvg_artifact *a, const
 // A whole dataset at once: row-major data of n_dims dimensions (n_dims 0: a scalar). Names may hold '.', and '/' for groups.
 DVG_CHECKED enum dvg_status dvg_artifact_write(struct dvg_artifact *a, const char *name, enum dvg_type type, int n_dims,
                                                const int64_t *dims, const void *data);
+// The same aside: what is in it is not part of the content digest, that it is there is.
+DVG_CHECKED enum dvg_status dvg_artifact_write_aside(struct dvg_artifact *a, const char *name, enum dvg_type type, int n_dims,
+                                                     const int64_t *dims, const void *data);
 // A dataset whose rows (first dimension) come in order: define it, then append until dims[0] rows are there.
 DVG_CHECKED enum dvg_status dvg_artifact_define(struct dvg_artifact *a, const char *name, enum dvg_type type, int n_dims,
                                                 const int64_t *dims);

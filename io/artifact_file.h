@@ -22,7 +22,7 @@ enum { DVG_TYPE_FOREIGN = -1 }; // a dataset of a type or shape that this progra
 struct dvg_dataset {
   char *name;
   int type; // enum dvg_type, or DVG_TYPE_FOREIGN
-  int n_dims, is_virtual;
+  int n_dims, is_virtual, is_aside;
   int64_t dims[DVG_MAX_DIMS];
   char sum[DVG_DIGEST_TEXT]; // digest of its bytes: stored in the file (reading), of a complete dataset
                              // (writing)

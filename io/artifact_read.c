@@ -159,6 +159,7 @@ static enum dvg_status take_dataset(struct dvg_artifact *a, const char *name, hi
   if (H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0)
     x->fixed_bytes = (int64_t)H5Tget_size(type);
   x->is_virtual = H5Pget_layout(dcpl) == H5D_VIRTUAL;
+  x->is_aside = H5Aexists(id, "aside") > 0;
   if (n_dims < 0 || n_dims > DVG_MAX_DIMS) x->type = DVG_TYPE_FOREIGN;
   else x->n_dims = n_dims;
   for (int i = 0; i < x->n_dims; i++) {

@@ -267,7 +267,9 @@ static enum dvg_status add_dataset_line(struct dvg_digest *d, const struct dvg_d
   char shape[DVG_SHAPE_TEXT], rest[DVG_SHAPE_TEXT + 32 + DVG_DIGEST_TEXT];
   dvg_shape_text(shape, x->n_dims, x->dims);
   int n = snprintf(rest, sizeof rest, " %s %s %s\n", dvg_type_name(x->type), shape,
-                   x->is_virtual ? "virtual" : x->sum);
+                   x->is_virtual ? "virtual"
+                   : x->is_aside ? "aside"
+                                 : x->sum);
   DVG_TRY(dvg_digest_add(d, x->name, strlen(x->name)));
   return dvg_digest_add(d, rest, (size_t)n);
 }

@@ -100,8 +100,9 @@ static enum dvg_status shrink(struct dvg_image *smaller, float *landmarks, const
   return DVG_OK;
 }
 
-enum dvg_status dvg_image_align(struct dvg_image *out, float moved[DVG_LANDMARKS], const struct dvg_image *in,
-                                const float landmarks[DVG_LANDMARKS], int64_t size, const char *name) {
+// Moves `points` (or NULL) by what takes `landmarks` to the crop.
+static enum dvg_status align(struct dvg_image *out, float *points, const struct dvg_image *in,
+                             const float landmarks[DVG_LANDMARKS], int64_t size, const char *name) {
   struct similarity t, first;
   struct dvg_image made = {0}, smaller = {0};
   float places[DVG_LANDMARKS];
@@ -125,11 +126,28 @@ enum dvg_status dvg_image_align(struct dvg_image *out, float moved[DVG_LANDMARKS
       sample(made.pixels + (j * size + i) * in->C, in, t.c * x + t.s * y + t.eye_x,
              -t.s * x + t.c * y + t.eye_y, radius);
     }
-  if (moved) move_landmarks(moved, &first, landmarks);
+  if (points) move_landmarks(points, &first, points);
   *out = made;
   made.pixels = NULL;
 done:
   dvg_image_free(&made);
   dvg_image_free(&smaller);
   return status;
+}
+
+enum dvg_status dvg_image_align(struct dvg_image *out, float moved[DVG_LANDMARKS], const struct dvg_image *in,
+                                const float landmarks[DVG_LANDMARKS], int64_t size, const char *name) {
+  float points[DVG_LANDMARKS];
+  memcpy(points, landmarks, sizeof points);
+  DVG_TRY(align(out, points, in, landmarks, size, name));
+  if (moved) memcpy(moved, points, sizeof points);
+  return DVG_OK;
+}
+
+enum dvg_status dvg_image_from_arcface(struct dvg_image *out, float *landmarks, const struct dvg_image *in,
+                                       int64_t size, const char *name) {
+  static const float template[DVG_LANDMARKS] = {
+      38.2946f + 0.5f, 51.6963f + 0.5f, 73.5318f + 0.5f, 51.5014f + 0.5f, 56.0252f + 0.5f,
+      71.7366f + 0.5f, 41.5493f + 0.5f, 92.3655f + 0.5f, 70.7299f + 0.5f, 92.2041f + 0.5f};
+  return align(out, landmarks, in, template, size, name);
 }

@@ -22,6 +22,7 @@
 struct dvg_list_row {
   char *path;      // as it stands in the list, borrowed from the list
   int64_t identity; // dense
+  int64_t line;    // of the list, from 1
   int32_t domain;  // index into domains
   int has_landmarks;
   float landmarks[10];

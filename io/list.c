@@ -7,78 +7,19 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
-#include "common/base/rng.h"
 #include "io/list_parse.h"
+#include "io/names.h"
 
 enum {
-  MAX_LINE = 1 << 16,
-  MAX_COLUMNS = 256,
+  MAX_COLUMNS = DVG_LIST_MAX_COLUMNS,
   MAX_CONDITIONS = 16,
   MAX_DOMAINS = 256, // they are numbered with a byte
 };
-static const int64_t max_list_bytes = (int64_t)1 << 30;
+const int64_t dvg_list_max_bytes = (int64_t)1 << 30;
 
-static const char *const landmark_columns[10] = {
-    "left_eye_x", "left_eye_y",   "right_eye_x",  "right_eye_y",   "nose_x",
-    "nose_y",     "left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y"};
-
-// ---- names to numbers, in order of first appearance
-
-struct names {
-  char **name; // borrowed texts
-  int64_t n, room, n_slots;
-  int64_t *slots; // 1 + index, 0: free; n_slots is a power of two, at most half full
-};
-
-static void place(struct names *t, int64_t index) {
-  uint64_t slot = dvg_rng_name(t->name[index]);
-  while (t->slots[slot & (uint64_t)(t->n_slots - 1)]) slot++;
-  t->slots[slot & (uint64_t)(t->n_slots - 1)] = index + 1;
-}
-
-static enum dvg_status make_room(struct names *t) {
-  if (t->n < t->room) return DVG_OK;
-  int64_t room = t->room ? 2 * t->room : 64, *slots = NULL;
-  char **name = NULL;
-  DVG_TRY(DVG_NEW(&name, room, "names of a list"));
-  enum dvg_status status = DVG_NEW(&slots, 2 * room, "names of a list");
-  if (status != DVG_OK) {
-    dvg_free(&name);
-    return status;
-  }
-  if (t->n) memcpy(name, t->name, (size_t)t->n * sizeof *name);
-  dvg_free(&t->name);
-  dvg_free(&t->slots);
-  t->name = name;
-  t->slots = slots;
-  t->room = room;
-  t->n_slots = 2 * room;
-  for (int64_t i = 0; i < t->n; i++) place(t, i);
-  return DVG_OK;
-}
-
-static int64_t find_name(const struct names *t, const char *name) {
-  if (!t->n_slots) return -1;
-  for (uint64_t slot = dvg_rng_name(name);; slot++) {
-    int64_t index = t->slots[slot & (uint64_t)(t->n_slots - 1)] - 1;
-    if (index < 0 || strcmp(t->name[index], name) == 0) return index;
-  }
-}
-
-static enum dvg_status add_name(struct names *t, char *name, int64_t *index) {
-  *index = find_name(t, name);
-  if (*index >= 0) return DVG_OK;
-  DVG_TRY(make_room(t));
-  *index = t->n;
-  t->name[t->n++] = name;
-  place(t, *index);
-  return DVG_OK;
-}
-
-static void free_names(struct names *t) {
-  dvg_free(&t->name);
-  dvg_free(&t->slots);
-}
+const char *const dvg_landmark_columns[10] = {"left_eye_x",    "left_eye_y",   "right_eye_x",  "right_eye_y",
+                                              "nose_x",        "nose_y",       "left_mouth_x", "left_mouth_y",
+                                              "right_mouth_x", "right_mouth_y"};
 
 // ---- the parser
 
@@ -95,14 +36,13 @@ struct parser {
   int is_tsv, n_columns, path, identity, domain, landmarks[10], any_landmarks;
   int domains_given;
   char *fallback_domain;
-  struct names paths, people, domains;
+  struct dvg_names paths, people, domains;
   int64_t *domain_rows; // kept rows by domain, to find domains without any
   struct condition *where;
   int n_where;
 };
 
-// Cuts `text` at `separator`; returns the number of pieces, -1 if there are more than `room`.
-static int split(char *text, char separator, char **pieces, int room) {
+int dvg_list_split(char *text, char separator, char **pieces, int room) {
   int n = 0;
   for (char *at = text;; at++) {
     if (n == room) return -1;
@@ -113,7 +53,7 @@ static int split(char *text, char separator, char **pieces, int room) {
   }
 }
 
-static int split_blanks(char *text, char **pieces, int room) {
+int dvg_list_split_blanks(char *text, char **pieces, int room) {
   int n = 0;
   for (char *at = text + strspn(text, " \t"); *at; at += strspn(at, " \t")) {
     if (n == room) return -1;
@@ -128,7 +68,7 @@ static enum dvg_status bad_line(const struct parser *p, const char *what, const 
   return dvg_fail(DVG_ERROR_INPUT, "%s:%lld: %s%.200s", p->name, (long long)p->line, what, detail);
 }
 
-static int find_column(char *const *columns, int n, const char *name) {
+int dvg_list_column(char *const *columns, int n, const char *name) {
   for (int i = 0; i < n; i++)
     if (strcmp(columns[i], name) == 0) return i;
   return -1;
@@ -137,7 +77,7 @@ static int find_column(char *const *columns, int n, const char *name) {
 // "column=value,value;column=value" against the header. `where` is a copy, cut here.
 static enum dvg_status read_where(struct parser *p, char *where, char *const *columns, int n_columns) {
   char *parts[MAX_CONDITIONS];
-  int n = split(where, ';', parts, MAX_CONDITIONS);
+  int n = dvg_list_split(where, ';', parts, MAX_CONDITIONS);
   if (n < 0) return dvg_fail(DVG_ERROR_USAGE, "where: more than %d conditions", MAX_CONDITIONS);
   DVG_TRY(DVG_NEW(&p->where, n, "conditions"));
   for (int i = 0; i < n; i++) {
@@ -146,9 +86,9 @@ static enum dvg_status read_where(struct parser *p, char *where, char *const *co
       return dvg_fail(DVG_ERROR_USAGE, "where: '%s' is not column=value[,value...]", parts[i]);
     *equals = 0;
     struct condition *c = &p->where[p->n_where++];
-    c->column = find_column(columns, n_columns, parts[i]);
+    c->column = dvg_list_column(columns, n_columns, parts[i]);
     if (c->column < 0) return bad_line(p, "the header has no column ", parts[i]);
-    c->n_values = split(equals + 1, ',', c->values, MAX_COLUMNS);
+    c->n_values = dvg_list_split(equals + 1, ',', c->values, MAX_COLUMNS);
     if (c->n_values < 0)
       return dvg_fail(DVG_ERROR_USAGE, "where: more than %d values of %s", MAX_COLUMNS, parts[i]);
   }
@@ -157,22 +97,22 @@ static enum dvg_status read_where(struct parser *p, char *where, char *const *co
 
 static enum dvg_status read_header(struct parser *p, char *line, char *where) {
   char *columns[MAX_COLUMNS];
-  int n = split(line, '\t', columns, MAX_COLUMNS);
+  int n = dvg_list_split(line, '\t', columns, MAX_COLUMNS);
   if (n < 0) return bad_line(p, "too many columns", "");
   for (int i = 0; i < n; i++)
-    if (find_column(columns, i, columns[i]) >= 0) return bad_line(p, "two columns are called ", columns[i]);
+    if (dvg_list_column(columns, i, columns[i]) >= 0) return bad_line(p, "two columns are called ", columns[i]);
   p->n_columns = n;
-  p->path = find_column(columns, n, "path");
-  p->identity = find_column(columns, n, "identity");
-  p->domain = find_column(columns, n, "domain");
+  p->path = dvg_list_column(columns, n, "path");
+  p->identity = dvg_list_column(columns, n, "identity");
+  p->domain = dvg_list_column(columns, n, "domain");
   int n_landmarks = 0, missing = 0;
   for (int i = 0; i < 10; i++) {
-    p->landmarks[i] = find_column(columns, n, landmark_columns[i]);
+    p->landmarks[i] = dvg_list_column(columns, n, dvg_landmark_columns[i]);
     if (p->landmarks[i] >= 0) n_landmarks++;
     else missing = i;
   }
   if (n_landmarks > 0 && n_landmarks < 10)
-    return bad_line(p, "some landmark columns are there, but not ", landmark_columns[missing]);
+    return bad_line(p, "some landmark columns are there, but not ", dvg_landmark_columns[missing]);
   p->any_landmarks = n_landmarks == 10;
   return *where ? read_where(p, where, columns, n) : DVG_OK;
 }
@@ -180,19 +120,23 @@ static enum dvg_status read_header(struct parser *p, char *line, char *where) {
 static int is_wanted(const struct parser *p, char *const *cells) {
   for (int i = 0; i < p->n_where; i++) {
     const struct condition *c = &p->where[i];
-    if (find_column(c->values, c->n_values, cells[c->column]) < 0) return 0;
+    if (dvg_list_column(c->values, c->n_values, cells[c->column]) < 0) return 0;
   }
   return 1;
+}
+
+int dvg_list_number(float *value, const char *cell) {
+  char *end;
+  *value = strtof(cell, &end);
+  return *cell && end != cell && !*end && isfinite(*value);
 }
 
 static enum dvg_status read_landmarks(const struct parser *p, char *const *cells, struct dvg_list_row *row) {
   int n_empty = 0;
   for (int i = 0; i < 10; i++) {
     const char *cell = cells[p->landmarks[i]];
-    char *end;
-    row->landmarks[i] = strtof(cell, &end);
     if (!*cell) n_empty++;
-    else if (*end || end == cell || !isfinite(row->landmarks[i])) return bad_line(p, "not a number: ", cell);
+    else if (!dvg_list_number(&row->landmarks[i], cell)) return bad_line(p, "not a number: ", cell);
   }
   if (n_empty > 0 && n_empty < 10) return bad_line(p, "some landmarks are empty", "");
   row->has_landmarks = n_empty == 0;
@@ -204,7 +148,7 @@ static enum dvg_status find_domain(struct parser *p, const char *path, char *giv
   *domain = -1;
   if (given && !*given) return bad_line(p, "no domain: ", path);
   if (given && p->domains_given) {
-    *domain = find_name(&p->domains, given);
+    *domain = dvg_names_find(&p->domains, given);
   } else if (p->domains_given) {
     for (int64_t i = 0; i < p->domains.n; i++) {
       if (!strstr(path, p->domains.name[i])) continue;
@@ -213,7 +157,7 @@ static enum dvg_status find_domain(struct parser *p, const char *path, char *giv
     }
     if (*domain < 0) return bad_line(p, "unknown domain: none of the wanted ones is in the path ", path);
   } else {
-    DVG_TRY(add_name(&p->domains, given ? given : p->fallback_domain, domain));
+    DVG_TRY(dvg_names_add(&p->domains, given ? given : p->fallback_domain, domain));
     if (*domain >= MAX_DOMAINS) return bad_line(p, "more than 256 domains", "");
   }
   return DVG_OK;
@@ -221,10 +165,11 @@ static enum dvg_status find_domain(struct parser *p, const char *path, char *giv
 
 static enum dvg_status add_row(struct parser *p, struct dvg_list_row *row, char *identity, int64_t domain) {
   int64_t place_in_list, before = p->paths.n;
-  DVG_TRY(add_name(&p->paths, row->path, &place_in_list));
+  DVG_TRY(dvg_names_add(&p->paths, row->path, &place_in_list));
   if (p->paths.n == before) return bad_line(p, "repeated path: ", row->path);
-  DVG_TRY(add_name(&p->people, identity, &row->identity));
+  DVG_TRY(dvg_names_add(&p->people, identity, &row->identity));
   row->domain = (int32_t)domain;
+  row->line = p->line;
   p->domain_rows[domain]++;
   struct dvg_list *list = p->list;
   if (list->n_rows == p->rows_room) {
@@ -245,7 +190,7 @@ static enum dvg_status read_row(struct parser *p, char *line) {
   struct dvg_list_row row = {0};
   int path = 0, identity = 1;
   if (p->is_tsv) {
-    int n = split(line, '\t', cells, MAX_COLUMNS);
+    int n = dvg_list_split(line, '\t', cells, MAX_COLUMNS);
     if (n != p->n_columns) {
       char counts[64];
       snprintf(counts, sizeof counts, "%d columns, the header has %d", n < 0 ? MAX_COLUMNS : n, p->n_columns);
@@ -257,7 +202,7 @@ static enum dvg_status read_row(struct parser *p, char *line) {
     if (!is_wanted(p, cells)) return DVG_OK;
     if (p->any_landmarks) DVG_TRY(read_landmarks(p, cells, &row));
   } else {
-    int n = split_blanks(line, cells, 4);
+    int n = dvg_list_split_blanks(line, cells, 4);
     if (n > 3 || n < 0) return bad_line(p, "more than path, identity and domain: ", cells[0]);
     if (n < 2) return bad_line(p, "no identity after the path: ", cells[0]);
     if (n == 3) given = cells[2];
@@ -281,17 +226,24 @@ static int is_header(const char *line) {
   }
 }
 
+char *dvg_list_line(char **text, size_t *n_bytes) {
+  char *line = *text;
+  if (!*line) return NULL;
+  size_t n = strcspn(line, "\n");
+  *text += line[n] ? n + 1 : n;
+  *n_bytes = n;
+  if (n > 0 && line[n - 1] == '\r') line[n - 1] = 0;
+  line[n] = 0;
+  return line;
+}
+
 static enum dvg_status read_lines(struct parser *p, char *text, char *where) {
   int seen_first = 0;
+  size_t n;
   if (strncmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3; // a byte order mark
-  while (*text) {
-    char *line = text;
-    size_t n = strcspn(line, "\n");
-    text += line[n] ? n + 1 : n;
+  for (char *line; (line = dvg_list_line(&text, &n));) {
     p->line++;
-    if (n > 0 && line[n - 1] == '\r') line[n - 1] = 0;
-    line[n] = 0;
-    if (n > MAX_LINE) return bad_line(p, "a line longer than 65536 bytes", "");
+    if (n > DVG_LIST_MAX_LINE) return bad_line(p, "a line longer than 65536 bytes", "");
     if (line[0] == '#' || line[strspn(line, " \t")] == 0) continue;
     if (!seen_first++) {
       p->is_tsv = is_header(line);
@@ -312,12 +264,12 @@ static enum dvg_status read_domains(struct parser *p, char *domains) {
   char *names[MAX_DOMAINS];
   if (!*domains) return DVG_OK;
   p->domains_given = 1;
-  int n = split(domains, ',', names, MAX_DOMAINS);
+  int n = dvg_list_split(domains, ',', names, MAX_DOMAINS);
   if (n < 0) return dvg_fail(DVG_ERROR_USAGE, "domains: more than %d", MAX_DOMAINS);
   for (int i = 0; i < n; i++) {
     int64_t index;
     if (!*names[i]) return dvg_fail(DVG_ERROR_USAGE, "domains: an empty name");
-    DVG_TRY(add_name(&p->domains, names[i], &index));
+    DVG_TRY(dvg_names_add(&p->domains, names[i], &index));
     if (index != i) return dvg_fail(DVG_ERROR_USAGE, "domains: '%s' twice", names[i]);
   }
   return DVG_OK;
@@ -363,9 +315,9 @@ enum dvg_status dvg_list_parse(struct dvg_list *out, char *text, const char *nam
   p.people.name = p.domains.name = NULL;
   *out = list;
 done:
-  free_names(&p.paths);
-  free_names(&p.people);
-  free_names(&p.domains);
+  dvg_names_free(&p.paths);
+  dvg_names_free(&p.people);
+  dvg_names_free(&p.domains);
   dvg_free(&p.domain_rows);
   dvg_free(&p.where);
   dvg_free(&text);
@@ -375,7 +327,7 @@ done:
 
 enum dvg_status dvg_list_read(struct dvg_list *list, const char *path, const struct dvg_list_filter *filter) {
   char *text = NULL, *root = NULL;
-  DVG_TRY(dvg_path_read_text(path, max_list_bytes, &text));
+  DVG_TRY(dvg_path_read_text(path, dvg_list_max_bytes, &text));
   enum dvg_status status = dvg_path_folder(&root, path);
   if (status == DVG_OK) status = dvg_list_parse(list, text, path, root, filter);
   else dvg_free(&text);

@@ -86,8 +86,10 @@ static enum dvg_status scan_person(struct scan *s, const char *within, const cha
       status = dvg_fail(DVG_ERROR_INPUT, "%s/%s: a tab or a line end in the name", folder, entries[i]->d_name);
       goto done;
     }
+    // The empty first column: a name may begin with #.
     const char *pieces[] = {
-        within, person, "/", entries[i]->d_name, "\t", person, domain ? "\t" : "", domain ? domain : "", "\n"};
+        "\t", within, person, "/", entries[i]->d_name, "\t", person, domain ? "\t" : "", domain ? domain : "",
+        "\n"};
     for (size_t k = 0; k < sizeof pieces / sizeof pieces[0]; k++) DVG_TRY_GOTO(add(&s->list, pieces[k]));
   }
 done:
@@ -111,7 +113,7 @@ static enum dvg_status scan_people(struct scan *s, const char *within, const cha
 
 // Domain by domain, when they are folders of the root.
 static enum dvg_status scan_domains(struct scan *s, char *domains) {
-  DVG_TRY(add(&s->list, "path\tidentity\tdomain\n"));
+  DVG_TRY(add(&s->list, "\tpath\tidentity\tdomain\n"));
   char *rest = NULL;
   for (char *name = strtok_r(domains, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
     char *within = NULL, *folder = NULL;
@@ -157,7 +159,7 @@ enum dvg_status dvg_list_scan(struct dvg_list *list, const char *root, const str
   if (n_folders > 0) {
     status = scan_domains(&s, copy);
   } else {
-    status = add(&s.list, n == 1 ? "path\tidentity\tdomain\n" : "path\tidentity\n");
+    status = add(&s.list, n == 1 ? "\tpath\tidentity\tdomain\n" : "\tpath\tidentity\n");
     if (status == DVG_OK) status = scan_people(&s, "", n == 1 ? copy : NULL);
   }
   if (status == DVG_OK) {
