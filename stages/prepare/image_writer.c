@@ -53,9 +53,11 @@ static enum dvg_status write_columns(struct dvg_artifact *a, const struct dvg_pr
   DVG_TRY(dvg_artifact_write(a, "identity", DVG_I64, 1, &s->N, s->identity));
   DVG_TRY(dvg_artifact_write(a, "domain", DVG_U8, 1, &s->N, s->domain));
   DVG_TRY(dvg_artifact_write(a, "domain_name", DVG_TEXT, 1, &s->n_domains, s->domain_name));
-  DVG_TRY(dvg_artifact_write(a, "name", DVG_TEXT, 1, &s->N, s->name));
-  DVG_TRY(dvg_artifact_write(a, "person", DVG_TEXT, 1, &s->n_people, s->person));
-  if (s->n_bad > 0) DVG_TRY(dvg_artifact_write(a, "bad", DVG_TEXT, 1, &s->n_bad, s->bad));
+  enum dvg_status (*write)(struct dvg_artifact *, const char *, enum dvg_type, int, const int64_t *,
+                           const void *) = s->names_aside ? dvg_artifact_write_aside : dvg_artifact_write;
+  DVG_TRY(write(a, "name", DVG_TEXT, 1, &s->N, s->name));
+  DVG_TRY(write(a, "person", DVG_TEXT, 1, &s->n_people, s->person));
+  if (s->n_bad > 0) DVG_TRY(write(a, "bad", DVG_TEXT, 1, &s->n_bad, s->bad));
   if (s->has_landmarks) DVG_TRY(dvg_artifact_define(a, "landmarks", DVG_F32, 2, landmarks));
   return dvg_artifact_define(a, "image", DVG_U8, 4, pixels);
 }

@@ -1,20 +1,17 @@
-// dvg-prepare pack and align: listed image files, decoded by all ranks, written by one.
-#include <errno.h>
+// dvg-prepare pack and align: images of any source, decoded by all ranks, written by one.
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "mpi/distribute.h"
-#include "stages/prepare/frame.h"
+#include "stages/intake.h"
 #include "stages/prepare/prepare.h"
 
-enum { MOST_AT_ONCE = 16 };
+enum { MOST_AT_ONCE = 16, ALIGNED = 144 };
 
 struct settings {
-  char *list, *folder, *domains, *where, *out, *sheet; // folder: NULL in align
+  char *list, *folder, *rec, *tar, *images, *landmarks, *domains, *where, *out, *sheet;
   int64_t size, fit, channels, resize, skip_bad;
 };
 
@@ -31,22 +28,21 @@ struct settings {
       DVG_OPTION_PATH(struct settings, sheet, "sheet", "", "contact sheet to write (.png)")
 
 static const struct dvg_option pack_options[] = {
-    DVG_OPTION_PATH(struct settings, list, "list", "",
-                    "list of images: TSV, or lines 'path identity [domain]'"),
-    DVG_OPTION_PATH(struct settings, folder, "folder", "",
-                    "in place of a list: a folder of PERSON/IMAGE or DOMAIN/PERSON/IMAGE"),
+    DVG_SOURCE_OPTIONS(struct settings),
     LIST_OPTIONS,
-    DVG_OPTION_INT(struct settings, size, "size", "0", 0, 4096, "pixels of a side; 0: as the images are"),
-    DVG_OPTION_CHOICE(struct settings, fit, "fit", "none", "none|center-crop|resize",
-                      "what to do with images of another size; none: an error"),
+    DVG_OPTION_INT(struct settings, size, "size", "0", 0, 4096,
+                   "pixels of a side; 0: as the images are, when aligning 144"),
+    DVG_OPTION_CHOICE(
+        struct settings, fit, "fit", "none", DVG_FIT_CHOICES,
+        "what to do with images of another size; none: an error; resize: averages or interpolates; "
+        "arcface-112: align ArcFace's crops; landmarks: align by the list's"),
     DVG_OPTION_INT(struct settings, resize, "resize", "0", 0, 4096,
                    "then scale to this side (144 to 72: for nets of 64 pixels); 0: don't"),
     IMAGE_OPTIONS,
     DVG_OPTION_END};
 
 static const struct dvg_option align_options[] = {
-    DVG_OPTION_PATH(struct settings, list, "list", NULL, "TSV with the columns of the five landmarks"),
-    LIST_OPTIONS,
+    DVG_SOURCE_OPTIONS(struct settings), LIST_OPTIONS,
     DVG_OPTION_INT(struct settings, size, "size", "144", 16, 4096,
                    "pixels of a side (144: the recogniser's frame; 72: that of nets for 64 pixels)"),
     IMAGE_OPTIONS, DVG_OPTION_END};
@@ -54,157 +50,49 @@ static const struct dvg_option align_options[] = {
 struct job {
   const struct settings *s;
   const struct dvg_world *w;
-  struct dvg_list list;
-  int64_t *rows, n_rows; // rows of the list that are taken
-  struct dvg_prepare_framing framing;
+  struct dvg_intake in;
   int64_t H, W, C;
   size_t record_bytes; // a note, then the pixels
   // rank 0
   struct dvg_prepare_set set;
   struct dvg_prepare_writer writer;
-  struct dvg_digest sources; // of the lines "name sha256\n" of all files
-  char **bad;
-  int64_t unreadable; // index into rows of the first one that could not be decoded or aligned; -1: none
+  struct dvg_digest sources; // of the lines "sha256\n" of all files
+  char **names, **bad;
+  int64_t unreadable; // index into items of the first one that could not be decoded or aligned; -1: none
 };
 
-// ---- before computing: settings, list, files
+// ---- before computing
+
+static enum dvg_fit fit_of(const struct settings *s, int align) {
+  return align || *s->landmarks ? DVG_FIT_LANDMARKS : (enum dvg_fit)s->fit;
+}
 
 static enum dvg_status check_settings(const struct settings *s, int align) {
-  if (align) return DVG_OK;
-  if (!*s->list == !*s->folder) return dvg_fail(DVG_ERROR_USAGE, "give either --list or --folder");
-  if (s->fit != DVG_FIT_NONE && s->size == 0)
+  if (*s->landmarks && s->fit != DVG_FIT_NONE && s->fit != DVG_FIT_LANDMARKS)
+    return dvg_fail(DVG_ERROR_USAGE, "--landmarks aligns: --fit must be landmarks, or be left out");
+  if (!align && (s->fit == DVG_FIT_CENTER_CROP || s->fit == DVG_FIT_RESIZE) && s->size == 0)
     return dvg_fail(DVG_ERROR_USAGE, "--fit %s needs --size",
                     s->fit == DVG_FIT_RESIZE ? "resize" : "center-crop");
   return DVG_OK;
 }
 
-static enum dvg_status read_list(void *context) {
-  struct job *j = context;
-  struct dvg_list_filter filter = {.domains = j->s->domains, .where = j->s->where};
-  if (j->s->folder && *j->s->folder) return dvg_list_scan(&j->list, j->s->folder, &filter);
-  return dvg_list_read(&j->list, j->s->list, &filter);
-}
-
-static enum dvg_status take_all_rows(struct job *j) {
-  DVG_TRY(DVG_NEW(&j->rows, j->list.n_rows, "rows"));
-  for (int64_t i = 0; i < j->list.n_rows; i++) j->rows[i] = i;
-  j->n_rows = j->list.n_rows;
-  return DVG_OK;
-}
-
-// 0, or why the file of a row is nothing that could be read.
-static int look_at(const struct job *j, int64_t row) {
-  char *path = NULL;
-  struct stat s;
-  if (dvg_list_path(&path, &j->list, row) != DVG_OK) return ENOMEM;
-  int cause = 0;
-  if (stat(path, &s) != 0 || access(path, R_OK) != 0) cause = errno;
-  else if (S_ISDIR(s.st_mode)) cause = EISDIR;
-  dvg_free(&path);
-  return cause;
-}
-
-static enum dvg_status say_missing(const struct job *j, int64_t row, int cause, int64_t n_missing) {
-  char *path = NULL;
-  DVG_TRY(dvg_list_path(&path, &j->list, row));
-  char others[64] = "";
-  if (n_missing > 1) snprintf(others, sizeof others, " (%lld more can't be read)", (long long)n_missing - 1);
-  enum dvg_status status = dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s%s", path, strerror(cause), others);
-  dvg_free(&path);
-  return status;
-}
-
-// Collective. All files are looked at before the first is decoded, shared out over the ranks; the first that is
-// missing is said by the rank that looked.
-static enum dvg_status check_files(const struct job *j) {
-  int64_t n_missing = 0, mine = INT64_MAX;
-  int cause = 0;
-  for (int64_t i = j->w->rank; i < j->n_rows; i += j->w->size) {
-    int c = look_at(j, j->rows[i]);
-    if (!c) continue;
-    n_missing++;
-    if (mine == INT64_MAX) {
-      mine = i;
-      cause = c;
-    }
-  }
-  int64_t first = -dvg_world_max(j->w, -mine);
-  dvg_world_sum(j->w, &n_missing, 1);
-  return dvg_world_agree(j->w, n_missing > 0 && first == mine ? say_missing(j, j->rows[mine], cause, n_missing)
-                                                              : DVG_OK);
-}
-
-// ---- files that can't be decoded or aligned
-//
-// Ranks meet them in any order, so they are met in silence; the one that is to be said is decoded once more,
-// aloud, by the rank that met it: another one may see another disk.
-
-static enum dvg_status frame_quietly(struct dvg_image *frame, struct dvg_prepare_note *note,
-                                     const struct job *j, int64_t row) {
-  dvg_log_quiet(1);
-  enum dvg_status status = dvg_prepare_frame(frame, note, &j->framing, row);
-  dvg_log_quiet(0);
-  return status;
-}
-
-static enum dvg_status say_again(const struct job *j, int64_t row, enum dvg_status met) {
-  struct dvg_image frame;
-  struct dvg_prepare_note note;
-  DVG_TRY(dvg_prepare_frame(&frame, &note, &j->framing, row));
-  dvg_image_free(&frame);
-  return dvg_fail(met, "%s: could not be read at first, but then could", j->list.rows[row].path);
-}
-
-// ---- --skip-bad: all files are decoded twice, first to see which are bad
-
-// Whether anything can come of a row: of pack, as soon as its file is decoded.
-static enum dvg_status try_row(struct dvg_image *image, const struct job *j, int64_t row) {
-  struct dvg_prepare_note note;
-  if (!j->framing.align) return dvg_prepare_decode(image, &note, &j->framing, row);
-  DVG_TRY(dvg_prepare_frame(image, &note, &j->framing, row));
-  return dvg_prepare_judge(&note, &j->framing, row);
-}
-
-static enum dvg_status find_bad(const struct job *j, int64_t *is_bad) {
-  for (int64_t i = j->w->rank; i < j->n_rows; i += j->w->size) {
-    struct dvg_image image = {0};
-    if (dvg_world_stop_flag()) return DVG_STOPPED;
-    dvg_log_quiet(1); // they are counted
-    enum dvg_status status = try_row(&image, j, j->rows[i]);
-    dvg_log_quiet(0);
-    dvg_image_free(&image);
-    if (status != DVG_OK && status != DVG_ERROR_INPUT && status != DVG_ERROR_IO)
-      return say_again(j, j->rows[i], status);
-    is_bad[i] = status != DVG_OK;
-  }
-  return DVG_OK;
-}
-
-static enum dvg_status drop_bad(struct job *j, const int64_t *is_bad) {
-  DVG_TRY(DVG_NEW(&j->bad, j->n_rows, "bad files"));
-  int64_t n_good = 0, n_bad = 0;
-  for (int64_t i = 0; i < j->n_rows; i++) {
-    if (is_bad[i]) j->bad[n_bad++] = j->list.rows[j->rows[i]].path;
-    else j->rows[n_good++] = j->rows[i];
-  }
-  j->n_rows = n_good;
-  if (n_bad > 0 && j->w->rank == 0)
-    dvg_warn("%lld of %lld files are bad and left out", (long long)n_bad, (long long)(n_good + n_bad));
-  if (n_good > 0) return DVG_OK;
-  return j->w->rank == 0 ? dvg_fail(DVG_ERROR_INPUT, "no good file is left") : DVG_ERROR_INPUT;
-}
-
 // Collective.
-static enum dvg_status skip_bad(struct job *j) {
-  int64_t *is_bad = NULL;
-  enum dvg_status status;
-  DVG_TRY_GOTO(dvg_world_agree(j->w, DVG_NEW(&is_bad, j->n_rows, "bad files")));
-  DVG_TRY_GOTO(dvg_world_agree(j->w, find_bad(j, is_bad)));
-  dvg_world_sum(j->w, is_bad, j->n_rows);
-  DVG_TRY_GOTO(dvg_world_agree(j->w, drop_bad(j, is_bad)));
-done:
-  dvg_free(&is_bad);
-  return status;
+static enum dvg_status open_source(struct job *j, int align) {
+  const struct settings *s = j->s;
+  const struct dvg_source_choice choice = {.images = s->images,
+                                           .list = s->list,
+                                           .folder = s->folder,
+                                           .rec = s->rec,
+                                           .tar = s->tar,
+                                           .filter = {.domains = s->domains, .where = s->where},
+                                           .landmarks = s->landmarks};
+  DVG_TRY(dvg_intake_open(&j->in, j->w, &choice));
+  struct dvg_framing *f = &j->in.framing;
+  f->fit = fit_of(s, align);
+  f->size = s->size == 0 && f->fit >= DVG_FIT_ARCFACE ? ALIGNED : s->size;
+  f->resize = s->resize;
+  f->channels = (enum dvg_channels)s->channels;
+  return DVG_OK;
 }
 
 // ---- the first image says what the others must be like
@@ -215,9 +103,9 @@ struct first {
 
 static enum dvg_status look_at_first(struct first *f, const struct job *j) {
   struct dvg_image frame;
-  struct dvg_prepare_note note;
-  DVG_TRY(dvg_prepare_frame(&frame, &note, &j->framing, j->rows[0]));
-  DVG_TRY(dvg_prepare_judge(&note, &j->framing, j->rows[0]));
+  struct dvg_frame_note note;
+  DVG_TRY(dvg_frame_make(&frame, &note, &j->in.framing, j->in.items[0]));
+  DVG_TRY(dvg_frame_judge(&note, &j->in.framing, j->in.items[0]));
   *f = (struct first){frame.H, frame.W, frame.C, note.H, note.W, note.C};
   dvg_image_free(&frame);
   return DVG_OK;
@@ -228,14 +116,14 @@ static enum dvg_status fix_frame(struct job *j) {
   struct first f = {0};
   DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? look_at_first(&f, j) : DVG_OK));
   dvg_world_broadcast(j->w, &f, sizeof f, 0);
-  j->framing.first_row = j->rows[0];
-  j->framing.first_H = f.source_H;
-  j->framing.first_W = f.source_W;
-  j->framing.first_C = f.source_C;
+  j->in.framing.first_item = j->in.items[0];
+  j->in.framing.first_H = f.source_H;
+  j->in.framing.first_W = f.source_W;
+  j->in.framing.first_C = f.source_C;
   j->H = f.H;
   j->W = f.W;
   j->C = f.C;
-  j->record_bytes = sizeof(struct dvg_prepare_note) + (size_t)(f.H * f.W * f.C);
+  j->record_bytes = sizeof(struct dvg_frame_note) + (size_t)(f.H * f.W * f.C);
   return DVG_OK;
 }
 
@@ -244,12 +132,13 @@ static enum dvg_status fix_frame(struct job *j) {
 // People are numbered anew in order of first appearance: some may have lost all their images.
 static enum dvg_status number_people(struct dvg_prepare_set *set, const struct job *j) {
   int64_t *number;
-  DVG_TRY(DVG_NEW(&number, j->list.n_people, "numbers of people"));
+  const struct dvg_source *source = &j->in.source;
+  DVG_TRY(DVG_NEW(&number, source->n_people, "numbers of people"));
   set->n_people = 0;
   for (int64_t i = 0; i < set->N; i++) {
-    int64_t p = j->list.rows[j->rows[i]].identity;
+    int64_t p = source->identity[j->in.items[i]];
     if (!number[p]) {
-      set->person[set->n_people] = j->list.people[p];
+      set->person[set->n_people] = source->person[p];
       number[p] = ++set->n_people;
     }
     set->identity[i] = number[p] - 1;
@@ -260,20 +149,24 @@ static enum dvg_status number_people(struct dvg_prepare_set *set, const struct j
 
 static enum dvg_status fill_columns(struct job *j) {
   struct dvg_prepare_set *set = &j->set;
-  DVG_TRY(dvg_prepare_set_create(set, j->n_rows, j->list.n_people, j->list.n_domains));
+  const struct dvg_source *source = &j->in.source;
+  DVG_TRY(dvg_prepare_set_create(set, j->in.n_items, source->n_people, source->n_domains));
+  DVG_TRY(dvg_source_names(&j->names, source, j->in.items, j->in.n_items));
+  DVG_TRY(dvg_source_names(&j->bad, source, j->in.bad, j->in.n_bad));
   set->H = j->H;
   set->W = j->W;
   set->C = j->C;
-  set->has_landmarks = 1;
+  set->has_landmarks = source->landmarks != NULL;
   for (int64_t i = 0; i < set->N; i++) {
-    const struct dvg_list_row *row = &j->list.rows[j->rows[i]];
-    set->domain[i] = (unsigned char)row->domain;
-    set->name[i] = row->path;
-    set->has_landmarks &= row->has_landmarks;
+    int64_t item = j->in.items[i];
+    set->domain[i] = source->domain[item];
+    set->name[i] = j->names[i];
+    set->has_landmarks = set->has_landmarks && source->has_landmarks[item];
   }
-  for (int64_t d = 0; d < set->n_domains; d++) set->domain_name[d] = j->list.domains[d];
+  for (int64_t d = 0; d < set->n_domains; d++) set->domain_name[d] = source->domain_name[d];
+  set->names_aside = 1;
   set->bad = j->bad;
-  set->n_bad = j->list.n_rows - j->n_rows;
+  set->n_bad = j->in.n_bad;
   return number_people(set, j);
 }
 
@@ -295,9 +188,10 @@ static enum dvg_status decode_rows(void *records, int64_t first, int64_t count, 
   const struct job *j = context;
   for (int64_t i = 0; i < count; i++) {
     unsigned char *record = (unsigned char *)records + (size_t)i * j->record_bytes;
-    struct dvg_prepare_note note;
+    struct dvg_frame_note note;
     struct dvg_image frame;
-    if (frame_quietly(&frame, &note, j, j->rows[first + i]) != DVG_OK) note.problem = DVG_PROBLEM_UNREADABLE;
+    if (dvg_intake_frame(&frame, &note, &j->in, j->in.items[first + i]) != DVG_OK)
+      note.problem = DVG_PROBLEM_UNREADABLE;
     memcpy(record, &note, sizeof note);
     if (frame.pixels) memcpy(record + sizeof note, frame.pixels, (size_t)(frame.H * frame.W * frame.C));
     dvg_image_free(&frame);
@@ -309,17 +203,14 @@ static enum dvg_status store_rows(int64_t first, int64_t count, const void *reco
   struct job *j = context;
   for (int64_t i = 0; i < count; i++) {
     const unsigned char *record = (const unsigned char *)records + (size_t)i * j->record_bytes;
-    struct dvg_prepare_note note;
+    struct dvg_frame_note note;
     memcpy(&note, record, sizeof note);
     if (note.problem == DVG_PROBLEM_UNREADABLE) {
       j->unreadable = first + i;
       return DVG_ERROR_INPUT; // said by say_unreadable
     }
-    DVG_TRY(dvg_prepare_judge(&note, &j->framing, j->rows[first + i]));
+    DVG_TRY(dvg_frame_judge(&note, &j->in.framing, j->in.items[first + i]));
     DVG_TRY(dvg_prepare_put(&j->writer, record + sizeof note, note.landmarks));
-    const char *name = j->set.name[first + i];
-    DVG_TRY(dvg_digest_add(&j->sources, name, strlen(name)));
-    DVG_TRY(dvg_digest_add(&j->sources, " ", 1));
     DVG_TRY(dvg_digest_add(&j->sources, note.digest, sizeof note.digest - 1));
     DVG_TRY(dvg_digest_add(&j->sources, "\n", 1));
   }
@@ -330,29 +221,28 @@ static enum dvg_status store_rows(int64_t first, int64_t count, const void *reco
 static enum dvg_status say_unreadable(struct job *j, int64_t block, enum dvg_status status) {
   dvg_world_broadcast(j->w, &j->unreadable, sizeof j->unreadable, 0);
   if (j->unreadable >= 0 && j->unreadable / block % j->w->size == j->w->rank)
-    status = say_again(j, j->rows[j->unreadable], status);
+    status = dvg_intake_say(&j->in, j->in.items[j->unreadable], status);
   return dvg_world_agree(j->w, status);
 }
 
-// The lineage is the files, not the list that named them: a list and a folder of the same files give the same
-// artifact.
+// The lineage is the files, not what named or held them: a list, a folder, a RecordIO file and tar shards of
+// the same files give the same content digest.
 static enum dvg_status end(struct job *j, double started) {
   char digest[DVG_DIGEST_TEXT], name[40];
   DVG_TRY(dvg_digest_end(&j->sources, digest));
-  snprintf(name, sizeof name, "%lld-files", (long long)j->n_rows);
+  snprintf(name, sizeof name, "%lld-files", (long long)j->in.n_items);
   DVG_TRY(dvg_artifact_add_input(j->writer.file, "source", name, digest));
   return dvg_prepare_end(&j->writer, started);
 }
 
-static enum dvg_status run_job(struct job *j, const struct dvg_lineage *l) {
+static enum dvg_status run_job(struct job *j, const struct dvg_lineage *l, int align) {
   double started = dvg_seconds();
-  DVG_TRY(dvg_world_root_first(j->w, read_list, j));
-  DVG_TRY(dvg_world_agree(j->w, take_all_rows(j)));
+  DVG_TRY(open_source(j, align));
   DVG_TRY(dvg_prepare_folders(j->w, j->s->out, j->s->sheet));
-  DVG_TRY(j->s->skip_bad ? skip_bad(j) : check_files(j));
+  DVG_TRY(dvg_intake_check(&j->in, (int)j->s->skip_bad));
   DVG_TRY(fix_frame(j));
   DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? begin(j, l) : DVG_OK));
-  struct dvg_ordered_work work = {.n_items = j->n_rows,
+  struct dvg_ordered_work work = {.n_items = j->in.n_items,
                                   .block = dvg_prepare_block(j->record_bytes, MOST_AT_ONCE),
                                   .record_bytes = j->record_bytes,
                                   .compute = decode_rows,
@@ -371,18 +261,12 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   dvg_log_quiet(0);
   DVG_TRY(dvg_world_agree(w, status));
   DVG_TRY(dvg_world_agree(w, dvg_lineage_init(&l, o)));
-  j.framing = (struct dvg_prepare_framing){.list = &j.list,
-                                           .size = j.s->size,
-                                           .resize = j.s->resize,
-                                           .fit = (enum dvg_prepare_fit)j.s->fit,
-                                           .channels = (enum dvg_prepare_channels)j.s->channels,
-                                           .align = align};
-  status = run_job(&j, &l);
+  status = run_job(&j, &l, align);
   dvg_prepare_drop(&j.writer);
   dvg_digest_drop(&j.sources);
   dvg_prepare_set_free(&j.set);
-  dvg_list_free(&j.list);
-  dvg_free(&j.rows);
+  dvg_intake_close(&j.in);
+  dvg_free(&j.names);
   dvg_free(&j.bad);
   dvg_lineage_free(&l);
   return status;

@@ -19,6 +19,8 @@ struct dvg_prepare_set {
   unsigned char *domain;
   char **name, **person, **domain_name; // arrays owned, their texts borrowed
   int has_landmarks;
+  int names_aside; // names of images and people are no part of the content digest: other containers call them
+                   // otherwise
   int64_t n_bad;
   char **bad; // names of rows that were left out, borrowed; the dataset `bad` (n_bad) text is there only if
               // n_bad > 0

@@ -112,8 +112,8 @@ refused "empty folder" 3 "bad/empty" --folder bad/empty
 refused "no such domain" 3 "SKETCH" --list set/list.txt --domains VIS,SKETCH
 refused "nothing selected" 3 "index.tsv" --list set/index.tsv --where "split=nowhere"
 refused "no such column" 3 "fold" --list set/index.tsv --where "fold=1"
-refused "list and folder" 2 "either --list or --folder" --list set/list.txt --folder set
-refused "neither" 2 "either --list or --folder"
+refused "list and folder" 2 "give one of --images, --list, --folder, --rec, --tar" --list set/list.txt --folder set
+refused "neither" 2 "give one of --images, --list, --folder, --rec, --tar"
 refused "fit without size" 2 "needs --size" --list set/list.txt --fit center-crop
 refused "unknown fit" 2 "fit" --list set/list.txt --fit guess --size 64
 refused "another size than asked for" 3 "VIS/p00/000.png: is 72 x 72, but --size says 64 x 64" --list set/list.txt --size 64
