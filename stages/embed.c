@@ -32,9 +32,8 @@ void dvg_embedder_free(struct dvg_embedder *e) {
   dvg_params_free(&e->params);
 }
 
-// Puts the centre crop of one image into row i of the batch.
-static enum dvg_status fill_row(struct dvg_embedder *e, int64_t i, const unsigned char *pixels, int64_t H,
-                                int64_t W, int64_t C) {
+enum dvg_status dvg_embed_put(struct dvg_embedder *e, int64_t i, const unsigned char *pixels, int64_t H,
+                              int64_t W, int64_t C) {
   int64_t size = e->file.model.size;
   if (H < size || W < size)
     return dvg_fail(DVG_ERROR_INPUT, "images of %lld x %lld are smaller than the %lld x %lld that %s takes",
@@ -44,9 +43,8 @@ static enum dvg_status fill_row(struct dvg_embedder *e, int64_t i, const unsigne
   return DVG_OK;
 }
 
-// Runs the batch, of which the first `count` rows are filled, and copies their embeddings. The rest is zeroed:
-// results must not depend on what an earlier batch left there.
-static void run_batch(struct dvg_embedder *e, int64_t count, float *out) {
+// The rest of the batch is zeroed: results must not depend on what an earlier one left there.
+void dvg_embed_run(struct dvg_embedder *e, int64_t count, float *out) {
   int64_t pixels = e->file.model.size * e->file.model.size;
   float *x = dvg_graph_values(e->graph, e->image);
   memset(x + count * pixels, 0, (size_t)((e->batch - count) * pixels) * sizeof *x);
@@ -88,9 +86,9 @@ static enum dvg_status embed_unchecked(struct dvg_embedder *e, const struct dvg_
     int64_t n = count - first < e->batch ? count - first : e->batch;
     for (int64_t i = 0; i < n; i++) {
       DVG_TRY_GOTO(dvg_image_set_read(set, rows[first + i], 1, pixels));
-      DVG_TRY_GOTO(fill_row(e, i, pixels, set->H, set->W, set->C));
+      DVG_TRY_GOTO(dvg_embed_put(e, i, pixels, set->H, set->W, set->C));
     }
-    run_batch(e, n, out + first * DVG_CODE);
+    dvg_embed_run(e, n, out + first * DVG_CODE);
   }
 done:
   dvg_free(&pixels);
@@ -107,8 +105,8 @@ enum dvg_status dvg_embed_pixels_find(struct dvg_embedder *e, const unsigned cha
                                       int64_t H, int64_t W, int64_t C, float *out, int64_t *bad) {
   for (int64_t first = 0; first < count; first += e->batch) {
     int64_t n = count - first < e->batch ? count - first : e->batch;
-    for (int64_t i = 0; i < n; i++) DVG_TRY(fill_row(e, i, pixels + (first + i) * H * W * C, H, W, C));
-    run_batch(e, n, out + first * DVG_CODE);
+    for (int64_t i = 0; i < n; i++) DVG_TRY(dvg_embed_put(e, i, pixels + (first + i) * H * W * C, H, W, C));
+    dvg_embed_run(e, n, out + first * DVG_CODE);
   }
   *bad = dvg_embed_bad(out, count);
   return DVG_OK;

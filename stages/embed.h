@@ -19,6 +19,11 @@ enum { DVG_EMBED_BATCH = 16 };
 DVG_CHECKED enum dvg_status dvg_embedder_create(struct dvg_embedder *e, const struct dvg_world *w, const char *weights);
 void dvg_embedder_free(struct dvg_embedder *e);
 
+// Not collective, piece by piece: puts the centre crop of an image (H,W,C) into row i < e->batch; DVG_ERROR_INPUT if it is smaller than the crop. Then
+// out (count,256) = embeddings of the first `count` rows, to be looked at with dvg_embed_bad.
+DVG_CHECKED enum dvg_status dvg_embed_put(struct dvg_embedder *e, int64_t i, const unsigned char *pixels, int64_t H, int64_t W, int64_t C);
+void dvg_embed_run(struct dvg_embedder *e, int64_t count, float *out);
+
 // Not collective. out (count,256) = embeddings of the images rows[0..count) of the set. An image's result does not depend on the others. An image
 // without embedding (the network gives a zero vector or NaN) is DVG_ERROR_NUMERIC naming set, row and image.
 DVG_CHECKED enum dvg_status dvg_embed_rows(struct dvg_embedder *e, const struct dvg_image_set *set, const int64_t *rows, int64_t count,
