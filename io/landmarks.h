@@ -4,7 +4,8 @@
 //   TSV with a header that has the column `name` or `path` and the ten landmark columns of a list
 //   (io/images.h), and others, which are passed over; else lines of a name and ten numbers in that order,
 //   separated by tabs, or by blanks if there is no tab.
-// A name is that of an item of a source (io/source.h). Empty lines and lines starting with # are skipped.
+// A name is that of an item of a source (io/source.h). Empty lines and lines starting with # are
+// skipped: a name that begins so needs the first form and another column before it.
 #ifndef DVG_IO_LANDMARKS_H
 #define DVG_IO_LANDMARKS_H
 

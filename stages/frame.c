@@ -34,11 +34,15 @@ static int are_landmarks(const float *p) {
   return eyes >= least_distance && hypot(x, y) >= least_distance; // false for NaN
 }
 
+int dvg_frame_has_landmarks(const struct dvg_framing *f, int64_t item) {
+  return are_landmarks(landmarks_of(f, item));
+}
+
 static enum dvg_frame_problem find_problem(const struct dvg_frame_note *n, const struct dvg_framing *f,
                                            int64_t item) {
   if (f->channels == DVG_CHANNELS_AUTO && f->first_H && n->C != f->first_C) return DVG_PROBLEM_CHANNELS;
   if (f->fit == DVG_FIT_LANDMARKS)
-    return are_landmarks(landmarks_of(f, item)) ? DVG_PROBLEM_NONE : DVG_PROBLEM_LANDMARKS;
+    return dvg_frame_has_landmarks(f, item) ? DVG_PROBLEM_NONE : DVG_PROBLEM_LANDMARKS;
   if (f->fit == DVG_FIT_ARCFACE)
     return n->H == ARCFACE_SIDE && n->W == ARCFACE_SIDE ? DVG_PROBLEM_NONE : DVG_PROBLEM_ARCFACE;
   if (f->fit == DVG_FIT_CENTER_CROP)

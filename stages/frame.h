@@ -48,6 +48,9 @@ DVG_CHECKED enum dvg_status dvg_frame_decode(struct dvg_image *image, struct dvg
 // Not collective. The same, then crop, scale and channels. With a problem noted `frame` stays empty.
 DVG_CHECKED enum dvg_status dvg_frame_make(struct dvg_image *frame, struct dvg_frame_note *note,
                                            const struct dvg_framing *f, int64_t item);
+// Not collective. Whether an item's landmarks are there and those of a face, as far as can be seen without the
+// image.
+int dvg_frame_has_landmarks(const struct dvg_framing *f, int64_t item);
 // Says what does not fit, naming the file; DVG_OK when all is well. Not for DVG_PROBLEM_UNREADABLE.
 DVG_CHECKED enum dvg_status dvg_frame_judge(const struct dvg_frame_note *note, const struct dvg_framing *f,
                                             int64_t item);

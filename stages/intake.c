@@ -143,7 +143,18 @@ done:
   return status;
 }
 
+// All ranks have the same landmarks: rank 0 looks.
+static enum dvg_status look_at_landmarks(const struct dvg_intake *in) {
+  const struct dvg_frame_note note = {.problem = DVG_PROBLEM_LANDMARKS};
+  for (int64_t i = 0; i < in->n_items; i++)
+    if (!dvg_frame_has_landmarks(&in->framing, in->items[i]))
+      return dvg_frame_judge(&note, &in->framing, in->items[i]);
+  return DVG_OK;
+}
+
 enum dvg_status dvg_intake_check(struct dvg_intake *in, int skip_bad) {
   if (skip_bad) DVG_TRY(leave_bad_out(in));
-  return look_at_files(in);
+  DVG_TRY(look_at_files(in));
+  int look = in->framing.fit == DVG_FIT_LANDMARKS && in->w->rank == 0;
+  return dvg_world_agree(in->w, look ? look_at_landmarks(in) : DVG_OK);
 }

@@ -34,8 +34,8 @@ DVG_CHECKED enum dvg_status dvg_intake_open(struct dvg_intake *in, const struct 
 void dvg_intake_close(struct dvg_intake *in);
 
 // Collective. All files are looked at before the first is decoded, shared out over the ranks: the first that is
-// missing is named. With skip_bad all are read first, and those that can't be read or aligned are left out,
-// with a warning.
+// missing is named, then the first that must be aligned and has no landmarks of a face. With skip_bad all are
+// read first, and those that can't be read or aligned are left out, with a warning.
 DVG_CHECKED enum dvg_status dvg_intake_check(struct dvg_intake *in, int skip_bad);
 
 // Not collective. Makes the frame of an item in silence: ranks meet bad files in any order, and the one that is

@@ -1,6 +1,7 @@
 // A small set of image files for tests: toy faces as DOMAIN/PERSON/IMAGE.png (or .jpg), with
 //     list.txt    "path identity domain" lines, in the order in which a scan of the folder finds them
 //     index.tsv   the same with the column split (train for the first half of the people) and the landmarks
+//     set.rec     with --rec, of one domain: the same files in RecordIO
 // make_images --out FOLDER
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +12,10 @@
 #include "common/toy/face.h"
 #include "io/artifact.h"
 #include "io/image.h"
+#include "io/recordio.h"
 
 struct settings {
-  int64_t people, images, size, jpeg, gray;
+  int64_t people, images, size, jpeg, gray, rec;
   char *domains, *out;
 };
 
@@ -23,13 +25,24 @@ static const struct dvg_option options[] = {
     DVG_OPTION_INT(struct settings, size, "size", "72", 16, DVG_TOY_MAX_SIZE, "side"),
     DVG_OPTION_FLAG(struct settings, jpeg, "jpeg", "0", "JPEG in place of PNG"),
     DVG_OPTION_FLAG(struct settings, gray, "gray", "0", "one channel"),
+    DVG_OPTION_FLAG(struct settings, rec, "rec", "0", "RecordIO too"),
     DVG_OPTION_TEXT(struct settings, domains, "domains", "VIS,NIR", "domains"),
     DVG_OPTION_PATH(struct settings, out, "out", NULL, "folder"),
     DVG_OPTION_END};
 
 struct lists {
   FILE *list, *index;
+  struct dvg_recordio_writer *rec; // or NULL
 };
+
+static enum dvg_status add_record(struct lists *l, const char *path, int64_t person) {
+  unsigned char *bytes = NULL;
+  size_t n_bytes;
+  DVG_TRY(dvg_path_read_bytes(path, 1 << 24, &bytes, &n_bytes));
+  enum dvg_status status = dvg_recordio_add(l->rec, person, bytes, n_bytes);
+  dvg_free(&bytes);
+  return status;
+}
 
 static enum dvg_status write_image(const struct dvg_image *image, const char *path, int jpeg) {
   if (!jpeg) return dvg_image_write_png(image, path);
@@ -65,6 +78,7 @@ static enum dvg_status make_one(const struct settings *s, struct lists *l, int d
   }
   dvg_image_free(&rgb);
   DVG_TRY(status);
+  if (l->rec) DVG_TRY(add_record(l, path, person));
   dvg_toy_identity_of(&identity, 7, person);
   dvg_toy_attributes_of(&attributes, 7, person, picture);
   dvg_toy_landmarks(landmarks, &identity, &attributes, s->size);
@@ -87,7 +101,7 @@ static enum dvg_status make_domain(const struct settings *s, struct lists *l, co
 
 static enum dvg_status make(const struct settings *s) {
   char path[1200], *rest = NULL;
-  struct lists l;
+  struct lists l = {0};
   enum dvg_status status = DVG_OK;
   DVG_TRY(dvg_path_make_folder(s->out));
   snprintf(path, sizeof path, "%s/list.txt", s->out);
@@ -95,6 +109,8 @@ static enum dvg_status make(const struct settings *s) {
   snprintf(path, sizeof path, "%s/index.tsv", s->out);
   l.index = fopen(path, "w");
   if (!l.list || !l.index) return dvg_fail(DVG_ERROR_IO, "%s: cannot write the lists", s->out);
+  snprintf(path, sizeof path, "%s/set.rec", s->out);
+  if (s->rec) DVG_TRY(dvg_recordio_create(&l.rec, path, s->people * s->images, s->people));
   fprintf(l.index,
           "path\tidentity\tdomain\tsplit\tleft_eye_x\tleft_eye_y\tright_eye_x\tright_eye_y\tnose_x\tnose_y"
           "\tleft_mouth_x\tleft_mouth_y\tright_mouth_x\tright_mouth_y\n");
@@ -103,6 +119,7 @@ static enum dvg_status make(const struct settings *s) {
     status = make_domain(s, &l, name);
   if (fclose(l.list) + fclose(l.index) != 0 && status == DVG_OK)
     status = dvg_fail(DVG_ERROR_IO, "%s: cannot write the lists", s->out);
+  if (status == DVG_OK && s->rec) status = dvg_recordio_commit(&l.rec);
   return status;
 }
 
