@@ -580,6 +580,30 @@ static void paths(void) {
   CU_ASSERT_FALSE(dvg_path_exists(at("x/y/z/t.txt.part")) || dvg_path_exists(at("x")));
 }
 
+static void write_named(const char *path, const char *name, int aside, char digest[DVG_DIGEST_TEXT]) {
+  struct dvg_artifact *a = NULL;
+  const int64_t n = 1;
+  CHECK_OK(dvg_artifact_create(&a, path, "sample", 1, "p", ""));
+  CHECK_OK((aside ? dvg_artifact_write_aside : dvg_artifact_write)(a, "name", DVG_TEXT, 1, &n, &name));
+  CHECK_OK(dvg_artifact_commit(&a, digest));
+}
+
+// What stands aside is no part of the content digest; that it is there is, and damage to it is found.
+static void aside(void) {
+  static char digest[4][DVG_DIGEST_TEXT];
+  write_named(at("aside.h5"), "the name of an image", 1, digest[0]);
+  write_named(at("other.h5"), "another name, longer", 1, digest[1]);
+  write_named(at("counted.h5"), "the name of an image", 0, digest[2]);
+  write_named(at("counted_other.h5"), "another name, longer", 0, digest[3]);
+  CU_ASSERT_STRING_EQUAL(digest[0], digest[1]);
+  CU_ASSERT_STRING_NOT_EQUAL(digest[0], digest[2]);
+  CU_ASSERT_STRING_NOT_EQUAL(digest[2], digest[3]);
+  CHECK_OK(verify_quietly(at("aside.h5")));
+  CHECK_OK(verify_quietly(at("other.h5")));
+  change_bytes(at("aside.h5"), "the name of", "The name of", 11);
+  EXPECT(verify_quietly(at("aside.h5")), DVG_ERROR_INPUT);
+}
+
 const struct dvg_test dvg_tests[] = {{"round trip", round_trip},
                                      {"reads numbers", reads_numbers},
                                      {"same content, same bytes", same_content_same_bytes},
@@ -590,6 +614,7 @@ const struct dvg_test dvg_tests[] = {{"round trip", round_trip},
                                      {"wrong files", wrong_files},
                                      {"truncated files", truncated_files},
                                      {"verify finds changes", verify_finds_changes},
+                                     {"aside", aside},
                                      {"claims too much", claims_too_much},
                                      {"same string many times", same_string_many_times},
                                      {"visits all", visits_all},

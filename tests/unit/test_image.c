@@ -480,6 +480,47 @@ static void refuses_bad_landmarks(void) {
   dvg_image_free(&image);
 }
 
+// ArcFace's template in its own crop, and where the definition of the recogniser's crop puts it, computed by
+// hand: scale 48 / 40.68658, a turn of asin(0.0055310), eye midpoint (56.41320, 52.09885) to (72, 48).
+static void maps_arcface(void) {
+  static const float template[5][2] = {{38.2946f, 51.6963f},
+                                       {73.5318f, 51.5014f},
+                                       {56.0252f, 71.7366f},
+                                       {41.5493f, 92.3655f},
+                                       {70.7299f, 92.2041f}};
+  static const double want[6] = {51.21414, 48, 92.78586, 48, 72.00073, 71.75788};
+  struct dvg_image image, out = {0};
+  float moved[10];
+  double mouth[2], half[6];
+  for (int i = 0; i < 10; i++) moved[i] = template[i / 2][i % 2] + 0.5f; // from pixel centres
+  make_image(&image, 112, 112, 3);
+  for (int i = 0; i < 112 * 112; i++) {
+    image.pixels[3 * i] = (unsigned char)(2 * (i % 112));
+    image.pixels[3 * i + 1] = (unsigned char)(2 * (i / 112));
+  }
+  CHECK_OK(dvg_image_from_arcface(&out, moved, &image, 144, "image"));
+  CU_ASSERT_TRUE_FATAL(out.H == 144 && out.W == 144 && out.C == 3);
+  CHECK_CLOSE("eyes and nose", moved, want, 6, 1e-5);
+  mouth[0] = (moved[6] + moved[8]) / 2 - 72;
+  mouth[1] = (moved[7] + moved[9]) / 2 - 96;
+  CU_ASSERT_TRUE(fabs(mouth[0]) < 0.002 && fabs(mouth[1]) < 1e-4);
+  // The pixel with its centre at (72.5, 48.5) shows the source at (56.839, 52.520); the last rows repeat the
+  // edge.
+  const unsigned char *p = out.pixels + (48 * 144 + 72) * 3;
+  CU_ASSERT_TRUE(p[0] == 113 && p[1] == 104);
+  for (int y = 120; y < 144; y++) CU_ASSERT_EQUAL(out.pixels[(y * 144 + 72) * 3 + 1], 222);
+  CU_ASSERT_TRUE(out.pixels[(117 * 144 + 72) * 3 + 1] < 222);
+  dvg_image_free(&out);
+  for (int i = 0; i < 10; i++) moved[i] = template[i / 2][i % 2] + 0.5f;
+  for (int i = 0; i < 6; i++) half[i] = want[i] / 2;
+  CHECK_OK(dvg_image_from_arcface(&out, moved, &image, 72, "image"));
+  CHECK_CLOSE("eyes and nose at half the size", moved, half, 6, 1e-5);
+  dvg_image_free(&out);
+  CHECK_OK(dvg_image_from_arcface(&out, NULL, &image, 144, "image"));
+  dvg_image_free(&out);
+  dvg_image_free(&image);
+}
+
 const struct dvg_test dvg_tests[] = {{"png kinds", png_kinds},
                                      {"truncated is an error", truncated_is_an_error},
                                      {"damaged never crashes", damaged_never_crashes},
@@ -493,4 +534,5 @@ const struct dvg_test dvg_tests[] = {{"png kinds", png_kinds},
                                      {"aligns", aligns},
                                      {"aligns without aliasing", aligns_without_aliasing},
                                      {"refuses bad landmarks", refuses_bad_landmarks},
+                                     {"maps arcface", maps_arcface},
                                      {NULL, NULL}};
