@@ -5,10 +5,12 @@
 //     identity   (N) i64   dense numbers 0.. of people, in order of first appearance of their names in the list
 //     domain     (N) u8    index into domain_name
 //     domain_name (D) text
-//     name       (N) text  where each came from, as written in the list
+//     name       (N) text  where each came from, as its source names it (io/source.h)
 //     person     (P) text  name of each identity
+//     bad        (B) text  names of files that were left out, if any
 //     landmarks  (N,10) f32 optional
 //     truth_identity (N,A) f32, truth_attributes (N,B) f32, truth_identity_name, truth_attributes_name: toy world only
+// Of a packed set name, person and bad stand aside of the content digest (io/artifact.h): the same files have other names in another container.
 #ifndef DVG_IO_IMAGES_H
 #define DVG_IO_IMAGES_H
 
