@@ -1,11 +1,11 @@
 // Five landmarks an image, in a text file of their own: for image sets that have none.
 //
-// Two forms, told apart by the first line:
-//   TSV with a header that has the column `name` or `path` and the ten landmark columns of a list
-//   (io/images.h), and others, which are passed over; else lines of a name and ten numbers in that order,
-//   separated by tabs, or by blanks if there is no tab.
-// A name is that of an item of a source (io/source.h). Empty lines and lines starting with # are
-// skipped: a name that begins so needs the first form and another column before it.
+// Two forms, told apart by the first line. TSV with a header that has the column `name` or `path` and the ten
+// landmark columns of a list (io/images.h); others are passed over. Or lines of a name and ten numbers in that
+// order, separated by tabs, or by blanks if there is no tab.
+//
+// A name is that of an item of a source (io/source.h). Empty lines and lines starting with # are skipped: a
+// name that begins so needs the first form and another column before it.
 #ifndef DVG_IO_LANDMARKS_H
 #define DVG_IO_LANDMARKS_H
 

@@ -1,16 +1,15 @@
 // A source of images, whatever people hold them in: one interface over lists, folders, RecordIO, tar shards and
 // packed sets. Read in place, item by item; each rank opens it by itself and reads its share.
 //
-//     kind      items                      name of an item     identity             domain
-//     images    rows of an images file     as stored there     as stored there      as stored there
-//     list      lines (io/images.h)        the path            the column           column, path or the one
-//     wanted folder    files (io/images.h)        the path within     the folder           folder, path or the
-//     one wanted recordio  records (io/recordio.h)    set.rec:KEY         the label            the one wanted,
-//     or VIS tar       members (io/tar.h)         the member's name   .cls or .json        member's name,
-//     .json, or as of a list
+//     kind      items                    name          identity        domain
+//     images    rows of an images file   as stored     as stored       as stored
+//     list      lines (io/images.h)      path          column          column, or of --domains that in the path
+//     folder    files (io/images.h)      path within   folder          folder, or as of a list
+//     recordio  records (io/recordio.h)  set.rec:KEY   label           the one asked for, or VIS
+//     tar       images (io/tar.h)        member        .cls or .json   member or .json, or as of a list
 //
-// Items stand in the order of the container; people are numbered by first appearance (of an images file: as
-// there).
+// Items stand in the order of the container. People are numbered by first appearance, those of an images file
+// as there.
 #ifndef DVG_IO_SOURCE_H
 #define DVG_IO_SOURCE_H
 
