@@ -50,7 +50,11 @@ const struct dvg_artifact *dvg_shard_reader_first(const struct dvg_shard_reader 
 // Rows [first, first + count) of dataset `name`, across shard borders.
 DVG_CHECKED enum dvg_status dvg_shard_reader_read(struct dvg_shard_reader *r, const char *name, enum dvg_type type, int64_t first,
                                                   int64_t count, void *data);
-// Verifies all shards of this rank's share (k mod size == rank) and, on rank 0, the root digest.
+// Verifies all shards of this rank's share (k mod size == rank), naming each that is bad.
+DVG_CHECKED enum dvg_status dvg_shards_verify_share(const char *folder, int rank, int size);
+// Verifies the root digest and the index.
+DVG_CHECKED enum dvg_status dvg_shards_verify_index(const char *folder);
+// The one, and on rank 0 the other.
 DVG_CHECKED enum dvg_status dvg_shards_verify(const char *folder, int rank, int size);
 
 #endif

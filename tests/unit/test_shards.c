@@ -1,4 +1,5 @@
 // Sharded sets: pending, index, reading across borders, damage.
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,7 +158,7 @@ static void index_shows_all(void) {
     CU_ASSERT_EQUAL(dvg_artifact_read(a, "number", DVG_I64, 0, N, numbers), DVG_ERROR_INPUT);
     dvg_artifact_close(&a);
   }
-  CU_ASSERT_EQUAL(dvg_shards_verify(at("moved"), 0, 1), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shards_verify(at("moved"), 0, 1), DVG_ERROR_IO);
   dvg_log_quiet(0);
   dvg_shards_free(&s);
 }
@@ -249,7 +250,10 @@ static void verifies(void) {
   dvg_log_quiet(1);
   CU_ASSERT_EQUAL(dvg_shards_verify(at("v"), 0, 1), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(dvg_shards_verify(at("v"), 3, 5), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shards_verify_share(at("v"), 3, 5), DVG_ERROR_INPUT);
   dvg_log_quiet(0);
+  CHECK_OK(dvg_shards_verify_share(at("v"), INT_MAX - 1, INT_MAX)); // nothing but the index
+  CHECK_OK(dvg_shards_verify_index(at("v")));
   CHECK_OK(dvg_shards_verify(at("v"), 2, 5));
   CHECK_OK(dvg_shards_verify(at("v"), 0, 5));
   dvg_shards_free(&s);
