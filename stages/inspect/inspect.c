@@ -1,6 +1,5 @@
 #include "stages/inspect/inspect.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 #include "io/shards.h"
 #include "stages/inspect/contact.h"
 #include "stages/inspect/describe.h"
+#include "stages/inspect/verify.h"
 
 static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct dvg_inspect, file, "file", NULL,
@@ -226,27 +226,21 @@ static enum dvg_status verify_file(const char *path) {
   return status;
 }
 
-// Collective. Of a set, rank 0 first checks the index and shard 0 alone, so that a missing shard is named once;
-// then all ranks share the others: with ranks counted from 1, shard 0 and the index are nobody's.
-static enum dvg_status verify(const struct finding *f, const struct dvg_world *w, int is_set) {
-  enum dvg_status status = DVG_OK;
-  if (w->rank == 0) status = is_set ? dvg_shards_verify(f->s->file, 0, INT_MAX) : verify_file(f->s->file);
-  DVG_TRY(dvg_world_agree(w, status));
-  if (is_set) status = dvg_shards_verify(f->s->file, w->rank + 1, w->size);
-  return dvg_world_agree(w, status);
+// Collective.
+static enum dvg_status verify(const struct dvg_inspect *s, const struct dvg_world *w) {
+  int is_set = dvg_world_max(w, w->rank == 0 && is_folder(s->file)) != 0;
+  if (is_set) return dvg_verify_set(s->file, w, !s->json);
+  return dvg_world_agree(w, w->rank == 0 ? verify_file(s->file) : DVG_OK);
 }
 
 enum dvg_status dvg_inspect_run(const struct dvg_options *o, const struct dvg_world *w) {
   const struct dvg_inspect *s = o->values;
   struct finding f = {.s = s};
   enum dvg_status status;
+  if (s->verify) DVG_TRY_GOTO(verify(s, w)); // first: of what is damaged nothing else may be readable
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? find(&f) : DVG_OK));
-  int is_set = dvg_world_max(w, f.is_set) != 0;
   if (!s->json) DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? print_finding(&f) : DVG_OK));
-  if (s->verify) {
-    DVG_TRY_GOTO(verify(&f, w, is_set));
-    if (!s->json && w->rank == 0) dvg_info("verified: %s", f.digest);
-  }
+  if (s->verify && !s->json && w->rank == 0) dvg_info("verified: %s", f.digest);
   if (s->sheet[0]) {
     DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? draw(&f) : DVG_OK));
     if (!s->json) dvg_info("sheet        %s", s->sheet);
