@@ -306,13 +306,11 @@ static enum dvg_status generate(struct job *j, struct dvg_lineage *lineage) {
   if (status == DVG_OK)
     status = dvg_distribute_tasks(j->w, j->shards.n_shards, pending, make_shard, j, "shards");
   if (status == DVG_OK) {
-    char root[DVG_DIGEST_TEXT], program[96];
-    snprintf(program, sizeof program, "%s %s", lineage->program, DVG_VERSION);
-    if (j->w->rank == 0) status = dvg_shards_index(&j->shards, "pairs", program, lineage->settings, root);
+    char root[DVG_DIGEST_TEXT] = "";
+    status = dvg_stage_index(j->w, &j->shards, "pairs", lineage, root);
     if (status == DVG_OK)
       dvg_info("%s: %lld pairs in %lld shards, %.1f s, root digest %s", j->set->out, (long long)j->set->count,
-               (long long)j->shards.n_shards, dvg_seconds() - start, j->w->rank == 0 ? root : "");
-    status = dvg_world_agree(j->w, status);
+               (long long)j->shards.n_shards, dvg_seconds() - start, root);
   }
   dvg_free(&pending);
   return status;

@@ -85,7 +85,7 @@ for n in 1 2 4; do expect_fail "a byte of a shard is changed, on $n" 3 'bad/shar
 cp pairs/shard-000000.h5 bad/shard-000001.h5
 expect_fail "a shard is another one" 3 'bad/shard-000001.h5: is not the shard' inspect 3 bad --verify
 rm bad/shard-000001.h5
-expect_fail "a shard is missing" 3 'bad/shard-000001.h5: is missing' inspect 3 bad --verify
+expect_fail "a shard is missing" 4 'bad/shard-000001.h5: cannot open' inspect 3 bad --verify
 rm bad/index.h5
 expect_fail "a set is unfinished" 3 "bad: a folder without index.h5, but with shards: the set isn't finished" inspect 3 bad
 
