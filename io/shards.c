@@ -105,8 +105,12 @@ static enum dvg_status check_shard(const struct dvg_shards *s, int64_t shard, co
     dvg_warn("%s: not readable, will be made again", path);
     return DVG_OK;
   }
-  dvg_artifact_close(&a);
-  DVG_TRY(dvg_artifact_open(&a, path, schema, version));
+  int64_t is_version;
+  if (strcmp(dvg_artifact_schema(a), schema) != 0 ||
+      dvg_artifact_get_int(a, "dvg_version", &is_version) != DVG_OK || is_version != version) {
+    dvg_artifact_close(&a);
+    DVG_TRY(dvg_artifact_open(&a, path, schema, version)); // says what it is
+  }
   struct row_check rows = {a, dvg_shards_rows(s, shard), 1};
   enum dvg_status status = check_attribute(a, "settings", settings);
   if (status == DVG_OK && inputs) status = check_attribute(a, "inputs", inputs);

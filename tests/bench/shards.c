@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -17,16 +18,26 @@ struct job {
   const struct dvg_world *w;
   const struct dvg_lineage *lineage;
   struct dvg_shards shards;
-  double since;
+  double since, used; // clock and processor time so far
 };
 
-// Collective. Time since the last call and peak memory of all ranks.
+static double processor_seconds(void) {
+  struct rusage r;
+  getrusage(RUSAGE_SELF, &r);
+  return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+         1e-6 * (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
+
+// Collective. What the work since the last call took.
 static void say(struct job *j, const char *what) {
-  dvg_world_barrier(j->w);
-  double now = dvg_seconds();
+  double used = processor_seconds(); // before the barrier, where ranks spin
+  int64_t micro = dvg_world_max(j->w, (int64_t)(1e6 * (used - j->used)));
   int64_t bytes = dvg_world_max(j->w, dvg_peak_memory());
-  dvg_info("%-44s %9.2f s   peak %6.1f MB a rank", what, now - j->since, (double)bytes / 1e6);
-  j->since = dvg_seconds();
+  double now = dvg_seconds();
+  dvg_info("%-42s %8.2f s, processor %7.2f s, peak %6.1f MB", what, now - j->since, 1e-6 * (double)micro,
+           (double)bytes / 1e6);
+  j->since = now;
+  j->used = processor_seconds();
 }
 
 static enum dvg_status fill(struct dvg_artifact *a, int64_t first, int64_t n) {
@@ -127,7 +138,7 @@ int main(int argc, char **argv) {
   dvg_world_init(&w, "shards", &argc, &argv);
   char settings[] = "";
   struct dvg_lineage lineage = {.program = "shards", .settings = settings};
-  struct job j = {.w = &w, .lineage = &lineage, .since = dvg_seconds()};
+  struct job j = {.w = &w, .lineage = &lineage, .since = dvg_seconds(), .used = processor_seconds()};
   int64_t n = argc == 3 ? atoll(argv[2]) : 0;
   enum dvg_status status =
       n > 0 ? run(&j, argv[1], n) : dvg_fail(DVG_ERROR_USAGE, "usage: shards FOLDER NUMBER_OF_SHARDS");
