@@ -10,6 +10,7 @@
 #include "mpi/distribute.h"
 #include "stages/evaluate/protocol.h"
 #include "stages/ledger.h"
+#include "stages/stage.h"
 
 // ---- arithmetic
 
@@ -208,6 +209,7 @@ enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_wo
   struct sampling s = {.q = q, .e = e, .folder = folder};
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_world_root_first(w, open_set, &s));
+  DVG_TRY_GOTO(dvg_stage_check_shards(w, s.set));
   q->n_sampled = n_sample && n_sample < q->n_items ? n_sample : q->n_items;
   int64_t vectors = 1 + q->n_domains;
   status = DVG_NEW(&s.pixels, DVG_EMBED_BATCH * s.pixels_bytes, "images of pairs");

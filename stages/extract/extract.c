@@ -32,11 +32,9 @@ struct job {
   struct dvg_lineage lineage;
   int64_t *rows, n_rows;
   struct dvg_shards shards;
-  unsigned char *pending;       // (n_shards)
-  float *features;              // (per_shard,256) of the shard at work
-  int64_t *identity;            // (per_shard)
-  struct dvg_progress progress; // in images of this rank
-  int64_t done;
+  unsigned char *pending; // (n_shards)
+  float *features;        // (per_shard,256) of the shard at work
+  int64_t *identity;      // (per_shard)
 };
 
 // ---- inputs
@@ -87,7 +85,6 @@ static enum dvg_status embed_shard(struct job *j, int64_t shard) {
     if (dvg_world_stop_flag()) return DVG_STOPPED;
     int64_t count = n - i < j->embedder.batch ? n - i : j->embedder.batch;
     DVG_TRY(dvg_embed_rows(&j->embedder, &j->set, j->rows + first + i, count, j->features + i * DVG_CODE));
-    dvg_progress_at(&j->progress, j->done += count);
   }
   for (int64_t i = 0; i < n; i++) j->identity[i] = j->set.identity[j->rows[first + i]];
   return DVG_OK;
@@ -120,34 +117,19 @@ done:
   return status;
 }
 
-// Images of the pending shards, all and this rank's share (dealt in turn, as dvg_distribute_tasks does).
-static void count_work(const struct job *j, int64_t *all, int64_t *mine) {
-  *all = *mine = 0;
-  int64_t turn = 0;
-  for (int64_t k = 0; k < j->shards.n_shards; k++) {
-    if (!j->pending[k]) continue;
-    int64_t n = dvg_shards_rows(&j->shards, k);
-    *all += n;
-    if (turn++ % j->w->size == j->w->rank) *mine += n;
-  }
-}
-
 // Collective.
 static enum dvg_status make_shards(struct job *j, int64_t *n_made) {
-  int64_t mine, room = j->s->per_shard < j->n_rows ? j->s->per_shard : j->n_rows;
+  int64_t room = j->s->per_shard < j->n_rows ? j->s->per_shard : j->n_rows;
   enum dvg_status status = DVG_NEW(&j->features, room * DVG_CODE, "features");
   if (status == DVG_OK) status = DVG_NEW(&j->identity, room, "identities");
   DVG_TRY(dvg_world_agree(j->w, status));
-  count_work(j, n_made, &mine);
-  dvg_progress_start(&j->progress, j->w->size > 1 ? "images of rank 0" : "images", 0, mine);
-  return dvg_distribute_tasks(j->w, j->shards.n_shards, j->pending, make_shard, j, NULL);
+  *n_made = 0;
+  for (int64_t k = 0; k < j->shards.n_shards; k++)
+    if (j->pending[k]) *n_made += dvg_shards_rows(&j->shards, k);
+  return dvg_distribute_tasks(j->w, j->shards.n_shards, j->pending, make_shard, j, "shards");
 }
 
 // ---- all of it
-
-static enum dvg_status write_index(const struct job *j, char root[DVG_DIGEST_TEXT]) {
-  return dvg_shards_index(&j->shards, "features", j->lineage.program, j->lineage.settings, root);
-}
 
 static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   double started = dvg_seconds();
@@ -164,7 +146,7 @@ static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   dvg_lineage_add(&j->lineage, "weights", j->s->weights, j->embedder.file.digest);
   DVG_TRY(find_pending(j));
   DVG_TRY(make_shards(j, &n_made));
-  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? write_index(j, root) : DVG_OK));
+  DVG_TRY(dvg_stage_index(j->w, &j->shards, "features", &j->lineage, root));
   double seconds = dvg_seconds() - started;
   dvg_info("%s: %lld images in %lld shards, %lld of them now in %.1f s, %.1f a second, root digest %s",
            j->s->out, (long long)j->n_rows, (long long)j->shards.n_shards, (long long)n_made, seconds,

@@ -373,11 +373,10 @@ static enum dvg_status announce(const struct job *j, int64_t n_pending) {
   return status;
 }
 
-// Rank 0.
+// Collective.
 static enum dvg_status finish(const struct job *j, double start) {
-  char root[DVG_DIGEST_TEXT], program[96];
-  snprintf(program, sizeof program, "%s %s", j->lineage.program, DVG_VERSION);
-  DVG_TRY(dvg_shards_index(&j->shards, "pairs", program, j->lineage.settings, root));
+  char root[DVG_DIGEST_TEXT] = "";
+  DVG_TRY(dvg_stage_index(j->w, &j->shards, "pairs", &j->lineage, root));
   dvg_info("%s: %lld pairs in %lld shards, %.1f s, root digest %s", j->set->out, (long long)j->set->count,
            (long long)j->shards.n_shards, dvg_seconds() - start, root);
   return DVG_OK;
@@ -392,7 +391,7 @@ static enum dvg_status make_set(struct job *j, double start) {
   int64_t n = count_pending(j, pending);
   DVG_TRY_GOTO(dvg_world_agree(j->w, j->w->rank == 0 ? announce(j, n) : DVG_OK));
   DVG_TRY_GOTO(dvg_distribute_tasks(j->w, j->shards.n_shards, pending, make_shard, j, "shards"));
-  status = dvg_world_agree(j->w, j->w->rank == 0 ? finish(j, start) : DVG_OK);
+  status = finish(j, start);
 done:
   dvg_free(&pending);
   return status;

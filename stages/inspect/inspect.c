@@ -148,9 +148,14 @@ static enum dvg_status list_shards(const struct finding *f) {
     goto done;
   }
   dvg_info("shards");
-  for (int64_t k = 0; k < n; k++)
-    dvg_info("  shard-%06lld.h5  %lld items from %lld  sha256 %s", (long long)k, (long long)rows[k],
-             (long long)first[k], digest[k]);
+  int64_t per_group = DVG_SHARDS_PER_GROUP;
+  if (dvg_artifact_has_attribute(a, "shards_per_group"))
+    DVG_TRY_GOTO(dvg_artifact_get_int(a, "shards_per_group", &per_group));
+  for (int64_t k = 0; k < n; k++) {
+    char name[DVG_SHARD_NAME];
+    dvg_shards_name(name, per_group, k);
+    dvg_info("  %s  %lld items from %lld  sha256 %s", name, (long long)rows[k], (long long)first[k], digest[k]);
+  }
 done:
   dvg_free(&digest);
   dvg_free(&first);

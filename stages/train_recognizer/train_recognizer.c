@@ -327,7 +327,10 @@ static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   if (!set->pretrain)
     dvg_info("%lld people in both %s and %s, %lld in one of them only, who are trained on as well; %lld images",
              (long long)j->n_both, set->domain, set->visible, (long long)j->n_one_domain, (long long)j->n_rows);
-  if (uses_pairs(set)) DVG_TRY(dvg_world_root_first(j->w, open_pairs, j));
+  if (uses_pairs(set)) {
+    DVG_TRY(dvg_world_root_first(j->w, open_pairs, j));
+    DVG_TRY(dvg_stage_check_shards(j->w, j->pairs));
+  }
   dvg_lineage_add(lineage, "images", set->images, dvg_artifact_digest(j->images.file));
   if (set->start[0]) dvg_lineage_add(lineage, "start", set->start, j->start.digest);
   if (set->distill[0]) dvg_lineage_add(lineage, "teacher", set->distill, j->teacher.digest);
