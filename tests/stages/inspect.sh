@@ -93,12 +93,12 @@ for n in 1 3; do
   check "all that is bad, on $n" all_bad $n
   is "is named, on $n" "$(grep -c ': error: .*shard-00000[01].h5: ' "$output.err")" 2
 done
-rm bad/index.h5
+rm -f bad/index.h5
 expect_fail "damage without an index" 3 'bad/shard-000000.h5' inspect 2 bad --verify
 says "and what is there" '^pairs: 21 requested = 5 written .* 16 pending$'
 cp pairs/shard-000000.h5 bad
 expect_fail "a set isn't finished" 3 "bad: the set isn't finished: 8 pairs are pending" inspect 2 bad --verify
-rm bad/index.h5
+rm -f bad/index.h5
 expect_fail "a set is unfinished" 3 "bad: a folder without index.h5, but with shards: the set isn't finished" inspect 3 bad
 
 # ---- sheets
