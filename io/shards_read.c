@@ -252,6 +252,8 @@ enum dvg_status dvg_shards_verify_share(const char *folder, int rank, int size) 
   enum dvg_status status;
   DVG_TRY_GOTO(DVG_NEW(&r, 1, "a shard reader"));
   DVG_TRY_GOTO(open_index(r, folder, NULL));
+  DVG_TRY_GOTO(dvg_text(&path, "%s/index.h5", folder));
+  status = verify_groups(r, path, rank, size); // bad ones keep nobody from looking at the shards
   dvg_free(&r->schema); // the digest tells more than schema and version
   for (int64_t k = rank; k < r->s.n_shards; k += size) {
     enum dvg_status found = open_shard(&a, r, k);
@@ -259,9 +261,6 @@ enum dvg_status dvg_shards_verify_share(const char *folder, int rank, int size) 
     dvg_artifact_close(&a);
     if (found != DVG_OK) status = found; // and the others are looked at too
   }
-  DVG_TRY_GOTO(dvg_text(&path, "%s/index.h5", folder));
-  enum dvg_status groups = verify_groups(r, path, rank, size);
-  if (groups != DVG_OK) status = groups;
 done:
   dvg_shard_reader_close(&r);
   dvg_free(&path);
