@@ -258,15 +258,22 @@ enum dvg_status dvg_artifact_write_aside(struct dvg_artifact *a, const char *nam
   return dvg_artifact_append(a, name, n_dims ? dims[0] : 1, data);
 }
 
+// All bits of the fill value: NaN, -1, 255.
+static int set_mark(hid_t dcpl, enum dvg_type type) {
+  unsigned char mark[8];
+  memset(mark, 0xff, sizeof mark);
+  return H5Pset_fill_value(dcpl, dvg_type_open(type), mark) >= 0;
+}
+
 enum dvg_status dvg_artifact_write_virtual(struct dvg_artifact *a, const char *name, enum dvg_type type,
                                            int n_dims, const int64_t *dims, int64_t n_parts, char *const *files,
-                                           const int64_t *rows) {
+                                           const int64_t *rows, int marked) {
   if (n_dims < 1 || n_dims > DVG_MAX_DIMS || strchr(name, '%'))
     return dvg_fail(DVG_ERROR_INTERNAL, "%s: '%s' cannot be a virtual dataset", a->path, name);
   hsize_t start[DVG_MAX_DIMS] = {0}, count[DVG_MAX_DIMS];
   for (int i = 0; i < n_dims; i++) count[i] = (hsize_t)dims[i];
   hid_t dcpl = H5Pcreate(H5P_DATASET_CREATE), space = make_space(n_dims, dims);
-  int good = dcpl >= 0 && space >= 0;
+  int good = dcpl >= 0 && space >= 0 && (!marked || type == DVG_TEXT || set_mark(dcpl, type));
   for (int64_t k = 0; good && k < n_parts; k++) {
     count[0] = (hsize_t)rows[k];
     if (rows[k] == 0) continue;

@@ -20,23 +20,61 @@ static int64_t count_values(const struct dvg_dataset *x, int from) {
   return n;
 }
 
+// Files behind a virtual dataset, and behind those of the group indices that it may show. A forged one may
+// point to the same file over and over, from each level: the number of looks is bounded.
+enum { MAX_LEVELS = 2, MAX_SOURCES = 2000000 };
+
+struct sources {
+  const struct dvg_artifact *a;
+  struct dvg_dataset *x;
+  const char *folder; // of `a`: where all levels lie
+  int64_t n;
+};
+
+static enum dvg_status check_sources(struct sources *s, hid_t dcpl, int level);
+
+// Below the folder: no way up or out, wherever the name comes from.
+static int is_below(const char *file) {
+  for (const char *p = file; *p;) {
+    size_t n = strcspn(p, "/");
+    if (n == 0 || (n == 2 && p[0] == '.' && p[1] == '.')) return 0;
+    p += n + (p[n] == '/');
+  }
+  return 1;
+}
+
+// The dataset of an open source: stored there, or itself virtual.
+static enum dvg_status check_source_dataset(struct sources *s, hid_t source, const char *path, int level) {
+  hid_t id = H5Dopen2(source, s->x->name, H5P_DEFAULT);
+  if (id < 0) return dvg_fail(DVG_ERROR_INPUT, "%s: has no '%s', which %s shows", path, s->x->name, s->a->path);
+  hid_t dcpl = H5Dget_create_plist(id);
+  enum dvg_status status = H5Pget_layout(dcpl) == H5D_VIRTUAL ? check_sources(s, dcpl, level + 1) : DVG_OK;
+  H5Pclose(dcpl);
+  H5Dclose(id);
+  return status;
+}
+
 // HDF5 gives zeros where a file behind a virtual dataset is missing or damaged. Here that is an error.
-static enum dvg_status check_source(const struct dvg_artifact *a, struct dvg_dataset *x, const char *folder,
-                                    const char *file) {
-  if (strchr(file, '/'))
-    return dvg_fail(DVG_ERROR_INPUT, "%s: '%s' points out of its folder: refused", a->path, x->name);
+static enum dvg_status check_source(struct sources *s, const char *file, int level) {
+  if (!is_below(file))
+    return dvg_fail(DVG_ERROR_INPUT, "%s: '%s' points out of its folder: refused", s->a->path, s->x->name);
   char *path = NULL;
-  DVG_TRY(dvg_text(&path, "%s/%s", folder, file));
+  DVG_TRY(dvg_text(&path, "%s/%s", s->folder, file));
   enum dvg_status status = DVG_OK;
-  struct stat s;
-  if (stat(path, &s) != 0) {
-    status = dvg_fail(DVG_ERROR_INPUT, "%s: is missing; %s shows its content", path, a->path);
+  struct stat st;
+  if (stat(path, &st) != 0) {
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: is missing; %s shows its content", path, s->a->path);
   } else {
-    x->source_bytes += (int64_t)s.st_size;
-    hid_t fapl = dvg_artifact_access(), source = H5Fopen(path, H5F_ACC_RDONLY, fapl);
-    if (source < 0) status = dvg_fail(DVG_ERROR_INPUT, "%s: is damaged; %s shows its content", path, a->path);
-    else if (H5Lexists(source, x->name, H5P_DEFAULT) <= 0)
-      status = dvg_fail(DVG_ERROR_INPUT, "%s: has no '%s', which %s shows", path, x->name, a->path);
+    s->x->source_bytes += (int64_t)st.st_size;
+    hid_t fapl = dvg_artifact_access();
+    // As HDF5 will open it: not while this process has it open in the stronger way, which would be silent.
+    H5Pset_fclose_degree(fapl, H5F_CLOSE_WEAK);
+    hid_t source = H5Fopen(path, H5F_ACC_RDONLY, fapl);
+    if (source < 0) {
+      char cause[256];
+      dvg_artifact_cause(cause, sizeof cause);
+      status = dvg_fail(DVG_ERROR_INPUT, "%s: is damaged (%s); %s shows its content", path, cause, s->a->path);
+    } else status = check_source_dataset(s, source, path, level);
     if (source >= 0) H5Fclose(source);
     H5Pclose(fapl);
   }
@@ -44,21 +82,29 @@ static enum dvg_status check_source(const struct dvg_artifact *a, struct dvg_dat
   return status;
 }
 
-static enum dvg_status check_sources(const struct dvg_artifact *a, struct dvg_dataset *x, hid_t dcpl) {
-  char *folder = NULL;
+static enum dvg_status check_sources(struct sources *s, hid_t dcpl, int level) {
+  const char *path = s->a->path, *name = s->x->name;
   size_t n_parts = 0;
-  DVG_TRY(dvg_path_folder(&folder, a->path));
+  if (H5Pget_virtual_count(dcpl, &n_parts) < 0) return dvg_artifact_failed(s->a, DVG_ERROR_INPUT, "read", name);
+  if (level > MAX_LEVELS || (s->n += (int64_t)n_parts) > MAX_SOURCES)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: '%s' shows too many files, or files of files: refused", path, name);
   enum dvg_status status = DVG_OK;
-  if (H5Pget_virtual_count(dcpl, &n_parts) < 0)
-    status = dvg_artifact_failed(a, DVG_ERROR_INPUT, "read", x->name);
-  x->source_bytes = 0;
   for (size_t k = 0; k < n_parts && status == DVG_OK; k++) {
     char file[256];
     ssize_t n = H5Pget_virtual_filename(dcpl, k, file, sizeof file);
     if (n <= 0 || n >= (ssize_t)sizeof file)
-      status = dvg_fail(DVG_ERROR_INPUT, "%s: '%s' points to a file without a sensible name", a->path, x->name);
-    else status = check_source(a, x, folder, file);
+      status = dvg_fail(DVG_ERROR_INPUT, "%s: '%s' points to a file without a sensible name", path, name);
+    else status = check_source(s, file, level);
   }
+  return status;
+}
+
+static enum dvg_status check_virtual(const struct dvg_artifact *a, struct dvg_dataset *x, hid_t dcpl) {
+  char *folder = NULL;
+  DVG_TRY(dvg_path_folder(&folder, a->path));
+  struct sources s = {.a = a, .x = x, .folder = folder};
+  x->source_bytes = 0;
+  enum dvg_status status = check_sources(&s, dcpl, 1);
   dvg_free(&folder);
   return status;
 }
@@ -70,7 +116,7 @@ static enum dvg_status check_stored(const struct dvg_artifact *a, struct dvg_dat
   enum dvg_status status = DVG_OK;
   if (H5Pget_external_count(dcpl) != 0 || H5Pget_nfilters(dcpl) != 0)
     status = dvg_fail(DVG_ERROR_INPUT, "%s: '%s' is compressed or stored elsewhere: refused", a->path, x->name);
-  else if (x->is_virtual) status = check_sources(a, x, dcpl);
+  else if (x->is_virtual) status = check_virtual(a, x, dcpl);
   int64_t n = count_values(x, 0), n_bytes = 0;
   if (status == DVG_OK) {
     int64_t stored = x->is_virtual ? x->source_bytes : (int64_t)H5Dget_storage_size(id);
@@ -364,8 +410,9 @@ done:
   return status;
 }
 
-enum dvg_status dvg_artifact_verify(const struct dvg_artifact *a) {
-  for (int64_t i = 0; i < a->n_datasets; i++) DVG_TRY(verify_dataset(a, a->datasets[i].name));
+static enum dvg_status verify_all(const struct dvg_artifact *a, int with_sources) {
+  for (int64_t i = 0; i < a->n_datasets; i++)
+    if (with_sources || !a->datasets[i].is_virtual) DVG_TRY(verify_dataset(a, a->datasets[i].name));
   for (int64_t i = 0; i < a->n_attributes; i++)
     if (a->attributes[i].kind == DVG_ATTRIBUTE_FOREIGN)
       return dvg_fail(DVG_ERROR_INPUT, "%s: attribute '%s' has a type that is never written here", a->path,
@@ -377,4 +424,12 @@ enum dvg_status dvg_artifact_verify(const struct dvg_artifact *a) {
                     "%s: its datasets are whole, but an attribute, or which datasets there are, was changed",
                     a->path);
   return DVG_OK;
+}
+
+enum dvg_status dvg_artifact_verify(const struct dvg_artifact *a) {
+  return verify_all(a, 1);
+}
+
+enum dvg_status dvg_artifact_verify_alone(const struct dvg_artifact *a) {
+  return verify_all(a, 0);
 }

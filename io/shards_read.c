@@ -1,6 +1,5 @@
 // Reading sharded sets: rows are taken from the shards themselves, not through the index's virtual datasets, so
 // that a missing, damaged or exchanged shard is an error and not a block of zeros.
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
@@ -28,11 +27,14 @@ static enum dvg_status check_index(struct dvg_shard_reader *r, const struct dvg_
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_artifact_get_int(index, "items", &r->s.n_items));
   DVG_TRY_GOTO(dvg_artifact_get_int(index, "items_per_shard", &r->s.per_shard));
+  r->s.per_group = DVG_SHARDS_PER_GROUP;
+  if (dvg_artifact_has_attribute(index, "shards_per_group"))
+    DVG_TRY_GOTO(dvg_artifact_get_int(index, "shards_per_group", &r->s.per_group));
   DVG_TRY_GOTO(dvg_artifact_get_text(index, "root_sha256", &r->root));
   DVG_TRY_GOTO(dvg_artifact_load_text(index, "shard_sha256", &n_digests, &r->digests));
   DVG_TRY_GOTO(dvg_artifact_load(index, "shard_first", DVG_I64, 1, &n, (void **)&firsts));
   DVG_TRY_GOTO(dvg_artifact_load(index, "shard_rows", DVG_I64, 1, &n, (void **)&rows));
-  if (r->s.n_items < 1 || r->s.per_shard < 1 || n != n_digests ||
+  if (r->s.n_items < 1 || r->s.per_shard < 1 || r->s.per_group < 1 || n != n_digests ||
       n != (r->s.n_items - 1) / r->s.per_shard + 1) {
     status = dvg_fail(DVG_ERROR_INPUT, "%s: its number of shards and its number of items do not fit", path);
     goto done;
@@ -64,14 +66,22 @@ static enum dvg_status open_shard(struct dvg_artifact **out, const struct dvg_sh
   return status;
 }
 
-// A missing, truncated or exchanged shard is found here and not after hours of computing. Headers only: reading
-// opens a shard for nearly every row that is drawn at random, so once more for each costs nothing beside it.
-static enum dvg_status check_shards(const struct dvg_shard_reader *r) {
-  for (int64_t k = 1; k < r->s.n_shards; k++) { // shard 0 is open
+int64_t dvg_shard_reader_check(const struct dvg_shard_reader *r, int64_t first, int64_t step) {
+  int64_t bad = -1;
+  dvg_log_quiet(1);
+  for (int64_t k = first; k < r->s.n_shards && bad < 0; k += step) {
     struct dvg_artifact *a = NULL;
-    DVG_TRY(open_shard(&a, r, k));
+    if (open_shard(&a, r, k) != DVG_OK) bad = k;
     dvg_artifact_close(&a);
   }
+  dvg_log_quiet(0);
+  return bad;
+}
+
+enum dvg_status dvg_shard_reader_say(const struct dvg_shard_reader *r, int64_t shard) {
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(open_shard(&a, r, shard));
+  dvg_artifact_close(&a);
   return DVG_OK;
 }
 
@@ -104,7 +114,6 @@ enum dvg_status dvg_shard_reader_open(struct dvg_shard_reader **out, const char 
   r->version = version;
   enum dvg_status status = open_index(r, folder, schema);
   if (status == DVG_OK) status = open_shard(&r->first, r, 0);
-  if (status == DVG_OK) status = check_shards(r);
   if (status == DVG_OK) *out = r;
   else dvg_shard_reader_close(&r);
   return status;
@@ -191,51 +200,88 @@ enum dvg_status dvg_shard_reader_read(struct dvg_shard_reader *r, const char *na
 }
 
 static enum dvg_status verify_root(const struct dvg_shard_reader *r) {
-  struct dvg_digest d = {0};
-  char root[DVG_DIGEST_TEXT], line[DVG_DIGEST_TEXT + 32];
-  enum dvg_status status;
-  DVG_TRY_GOTO(dvg_digest_begin(&d));
-  for (int64_t k = 0; k < r->s.n_shards; k++) {
-    int n = snprintf(line, sizeof line, "%lld %.64s\n", (long long)k, r->digests[k]);
-    DVG_TRY_GOTO(dvg_digest_add(&d, line, (size_t)n));
-  }
-  DVG_TRY_GOTO(dvg_digest_end(&d, root));
+  char root[DVG_DIGEST_TEXT];
+  DVG_TRY(dvg_shards_root(root, r->s.n_shards, r->digests));
   if (strcmp(root, r->root) != 0)
-    status =
-        dvg_fail(DVG_ERROR_INPUT, "%s/index.h5: the root digest does not follow from the shards'", r->s.folder);
-done:
-  dvg_digest_drop(&d);
+    return dvg_fail(DVG_ERROR_INPUT, "%s/index.h5: the root digest does not follow from the shards'",
+                    r->s.folder);
+  return DVG_OK;
+}
+
+static enum dvg_status verify_index(const struct dvg_shard_reader *r, const char *path) {
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(verify_root(r));
+  DVG_TRY(dvg_artifact_open(&a, path, "index", 1));
+  enum dvg_status status = dvg_artifact_verify_alone(a);
+  dvg_artifact_close(&a);
   return status;
 }
 
-enum dvg_status dvg_shards_verify(const char *folder, int rank, int size) {
+static enum dvg_status verify_group(const struct dvg_shard_reader *r, int64_t group, const char *digest) {
+  char *path = NULL;
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(dvg_text(&path, "%s/group-%03lld.h5", r->s.folder, (long long)group));
+  enum dvg_status status = dvg_artifact_open(&a, path, "index-group", 1);
+  if (status == DVG_OK && strcmp(dvg_artifact_digest(a), digest) != 0)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: is not the group that index.h5 was made of", path);
+  if (status == DVG_OK) status = dvg_artifact_verify_alone(a);
+  dvg_artifact_close(&a);
+  dvg_free(&path);
+  return status;
+}
+
+static enum dvg_status verify_groups(const struct dvg_shard_reader *r, const char *path, int rank, int size) {
+  struct dvg_artifact *a = NULL;
+  char **digest = NULL;
+  int64_t n = 0, n_groups = dvg_shards_groups(&r->s);
+  if (n_groups == 1) return DVG_OK;
+  DVG_TRY(dvg_artifact_open(&a, path, "index", 1));
+  enum dvg_status status = dvg_artifact_load_text(a, "group_sha256", &n, &digest);
+  if (status == DVG_OK && n != n_groups)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: its number of groups and its number of shards do not fit", path);
+  for (int64_t g = rank; g < n_groups && status == DVG_OK; g += size) status = verify_group(r, g, digest[g]);
+  dvg_artifact_close(&a);
+  dvg_free(&digest);
+  return status;
+}
+
+enum dvg_status dvg_shards_verify_share(const char *folder, int rank, int size) {
   struct dvg_shard_reader *r = NULL;
   struct dvg_artifact *a = NULL;
   char *path = NULL;
   enum dvg_status status;
   DVG_TRY_GOTO(DVG_NEW(&r, 1, "a shard reader"));
   DVG_TRY_GOTO(open_index(r, folder, NULL));
-  // Which version the shards are of is theirs to say here.
-  DVG_TRY_GOTO(dvg_shards_path(&path, &r->s, 0));
-  DVG_TRY_GOTO(dvg_artifact_open(&a, path, NULL, 0));
-  DVG_TRY_GOTO(dvg_artifact_get_int(a, "dvg_version", &r->version));
-  dvg_artifact_close(&a);
-  dvg_free(&path);
-  if (rank == 0) {
-    DVG_TRY_GOTO(verify_root(r));
-    DVG_TRY_GOTO(dvg_text(&path, "%s/index.h5", folder));
-    DVG_TRY_GOTO(dvg_artifact_open(&a, path, "index", 1));
-    DVG_TRY_GOTO(dvg_artifact_verify(a));
-    dvg_artifact_close(&a);
-  }
+  DVG_TRY_GOTO(dvg_text(&path, "%s/index.h5", folder));
+  status = verify_groups(r, path, rank, size); // bad ones keep nobody from looking at the shards
+  dvg_free(&r->schema); // the digest tells more than schema and version
   for (int64_t k = rank; k < r->s.n_shards; k += size) {
-    DVG_TRY_GOTO(open_shard(&a, r, k));
-    DVG_TRY_GOTO(dvg_artifact_verify(a));
+    enum dvg_status found = open_shard(&a, r, k);
+    if (found == DVG_OK) found = dvg_artifact_verify(a);
     dvg_artifact_close(&a);
+    if (found != DVG_OK) status = found; // and the others are looked at too
   }
 done:
-  dvg_artifact_close(&a);
   dvg_shard_reader_close(&r);
   dvg_free(&path);
   return status;
+}
+
+enum dvg_status dvg_shards_verify_index(const char *folder) {
+  struct dvg_shard_reader *r = NULL;
+  char *path = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(DVG_NEW(&r, 1, "a shard reader"));
+  DVG_TRY_GOTO(open_index(r, folder, NULL));
+  DVG_TRY_GOTO(dvg_text(&path, "%s/index.h5", folder));
+  status = verify_index(r, path);
+done:
+  dvg_shard_reader_close(&r);
+  dvg_free(&path);
+  return status;
+}
+
+enum dvg_status dvg_shards_verify(const char *folder, int rank, int size) {
+  DVG_TRY(dvg_shards_verify_share(folder, rank, size));
+  return rank == 0 ? dvg_shards_verify_index(folder) : DVG_OK;
 }

@@ -1,13 +1,13 @@
 #include "mpi/distribute.h"
 
 #include <mpi.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "mpi/notice.h"
 
-enum { BLOCK_TAG = 1 };
+enum { BLOCK_TAG = 1, ASK_TAG = 4, SHARE_TAG = 5 };
 
 static const size_t piece_bytes = (size_t)64 << 20; // MPI counts are ints: big blocks go in pieces
 
@@ -122,18 +122,133 @@ done:
   return status;
 }
 
-// This rank's share: pending items number rank, rank + size, ... in turn.
-static enum dvg_status run_share(const struct dvg_world *w, int64_t n, const unsigned char *pending,
-                                 enum dvg_status (*task)(int64_t i, void *context), void *context,
-                                 struct dvg_progress *progress) {
-  int64_t turn = 0, done = 0;
-  for (int64_t i = 0; i < n; i++) {
-    if (!pending[i] || turn++ % w->size != w->rank) continue;
+// ---- independent tasks
+
+// What is left to hand out. Rank 0 alone hands out; the others know as much for the first shares.
+static struct {
+  struct dvg_world world;
+  const unsigned char *pending;
+  int64_t next, left;            // tasks before `next` are handed out; pending ones from there on
+  int64_t done;                  // as far as rank 0 was told
+  int n_gone;                    // ranks that were told there is nothing more
+  int closed;                    // nothing more is handed out
+  struct dvg_progress *progress; // or NULL
+} deal;
+
+// A range of task numbers; those pending in it are one rank's.
+struct share {
+  int64_t first, end;
+};
+
+// What a rank tells rank 0 when it asks for more.
+struct asking {
+  int64_t done, failed; // tasks since the last time; whether it takes no more
+};
+
+static struct share hand_out(int64_t count) {
+  struct share s = {deal.next, deal.next};
+  for (; count > 0 && deal.left > 0; s.end++)
+    if (deal.pending[s.end]) {
+      count--;
+      deal.left--;
+    }
+  deal.next = s.end;
+  return s;
+}
+
+// A few shares for each rank: large at first, for there to be few messages, and single tasks at the end, for
+// all to end together, even if one rank is some times slower than the others.
+static int64_t share_size(void) {
+  enum { SHARES = 6 };
+  int64_t size = deal.left / ((int64_t)deal.world.size * SHARES);
+  return size > 1 ? size : 1;
+}
+
+static struct share first_share(void) {
+  struct share mine = {0, 0};
+  int64_t size = share_size();
+  for (int r = 0; r < deal.world.size; r++) {
+    struct share s = hand_out(size);
+    if (r == deal.world.rank) mine = s;
+  }
+  return mine;
+}
+
+static struct share next_share(void) {
+  return hand_out(deal.closed ? 0 : share_size());
+}
+
+static void add_done(int64_t n) {
+  deal.done += n;
+  if (deal.progress && deal.done < deal.progress->total) dvg_progress_at(deal.progress, deal.done);
+}
+
+static void answer_one(int from) {
+  struct asking asking;
+  MPI_Recv(&asking, sizeof asking, MPI_BYTE, from, ASK_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  add_done(asking.done);
+  if (asking.failed) deal.closed = 1;
+  struct share share = next_share();
+  if (share.first == share.end) deal.n_gone++;
+  MPI_Send(&share, sizeof share, MPI_BYTE, from, SHARE_TAG, MPI_COMM_WORLD); // is waited for
+}
+
+// Rank 0, in passing.
+static void answer_all(void) {
+  for (;;) {
+    int there = 0;
+    MPI_Status from;
+    MPI_Iprobe(MPI_ANY_SOURCE, ASK_TAG, MPI_COMM_WORLD, &there, &from);
+    if (!there) return;
+    answer_one(from.MPI_SOURCE);
+  }
+}
+
+// Rank 0, when it has nothing else to do: until all others are gone.
+static void answer_last(void) {
+  while (deal.n_gone < deal.world.size - 1) {
+    MPI_Status from;
+    MPI_Probe(MPI_ANY_SOURCE, ASK_TAG, MPI_COMM_WORLD, &from);
+    answer_one(from.MPI_SOURCE);
+  }
+}
+
+static struct share ask(int64_t done, int failed) {
+  struct asking asking = {done, failed};
+  struct share share;
+  MPI_Send(&asking, sizeof asking, MPI_BYTE, 0, ASK_TAG, MPI_COMM_WORLD);
+  MPI_Recv(&share, sizeof share, MPI_BYTE, 0, SHARE_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  return share;
+}
+
+static enum dvg_status run_share(struct share share, int64_t *done,
+                                 enum dvg_status (*task)(int64_t i, void *context), void *context) {
+  *done = 0;
+  for (int64_t i = share.first; i < share.end; i++) {
+    if (!deal.pending[i]) continue;
     if (dvg_world_stop_flag()) return DVG_STOPPED;
     DVG_TRY(task(i, context));
-    if (progress && ++done < progress->total) dvg_progress_at(progress, done);
+    ++*done;
+    if (deal.world.rank == 0) add_done(1);
   }
   return DVG_OK;
+}
+
+// A rank leaves only when rank 0 has nothing for it, also after a failure: so rank 0 knows when all are gone.
+static enum dvg_status run_tasks(enum dvg_status (*task)(int64_t i, void *context), void *context) {
+  enum dvg_status status = DVG_OK;
+  for (struct share share = first_share();;) {
+    int64_t done = 0;
+    if (status == DVG_OK) status = run_share(share, &done, task, context);
+    if (status != DVG_OK) {
+      deal.closed = 1;
+      dvg_notice_send();
+    }
+    share = deal.world.rank == 0 ? next_share() : ask(done, status != DVG_OK);
+    if (share.first == share.end) break;
+  }
+  if (deal.world.rank == 0) answer_last();
+  return status;
 }
 
 enum dvg_status dvg_distribute_tasks(const struct dvg_world *w, int64_t n, const unsigned char *pending,
@@ -142,17 +257,20 @@ enum dvg_status dvg_distribute_tasks(const struct dvg_world *w, int64_t n, const
   DVG_TRY(dvg_notice_begin(w));
   int64_t n_pending = 0;
   for (int64_t i = 0; i < n; i++) n_pending += pending[i] != 0;
-  // Rank 0 knows its own share only.
-  char share[80];
+  memset(&deal, 0, sizeof deal);
+  deal.world = *w;
+  deal.pending = pending;
+  deal.left = n_pending;
   struct dvg_progress progress;
   if (what) {
-    snprintf(share, sizeof share, w->size > 1 ? "%s of rank 0" : "%s", what);
-    dvg_progress_start(&progress, share, 0, (n_pending + w->size - 1) / w->size);
+    dvg_progress_start(&progress, what, 0, n_pending);
+    deal.progress = &progress;
   }
-  enum dvg_status status = run_share(w, n, pending, task, context, what ? &progress : NULL);
-  if (status != DVG_OK) dvg_notice_send();
+  if (w->rank == 0) dvg_notice_serve(answer_all);
+  enum dvg_status status = run_tasks(task, context);
   dvg_notice_end();
+  deal.progress = NULL;
   status = dvg_world_agree(w, status);
-  if (status == DVG_OK && what) dvg_progress_end(&progress, progress.total);
+  if (status == DVG_OK && what) dvg_progress_end(&progress, n_pending);
   return status;
 }

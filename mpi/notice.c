@@ -11,6 +11,7 @@ static struct {
   int active, sent;
   int n_received;
   MPI_Request *requests; // one per rank
+  void (*serve)(void);
 } notice;
 
 enum dvg_status dvg_notice_begin(const struct dvg_world *w) {
@@ -39,7 +40,12 @@ static void receive_one(int from) {
   notice.n_received++;
 }
 
+void dvg_notice_serve(void (*serve)(void)) {
+  notice.serve = serve;
+}
+
 int dvg_notice_seen(void) {
+  if (notice.serve) notice.serve();
   if (!notice.active || notice.n_received) return notice.active;
   int there = 0;
   MPI_Status from;
@@ -55,5 +61,6 @@ void dvg_notice_end(void) {
   while (notice.n_received < n_senders - notice.sent) receive_one(MPI_ANY_SOURCE);
   MPI_Waitall(notice.world.size, notice.requests, MPI_STATUSES_IGNORE);
   notice.active = 0;
+  notice.serve = NULL;
   dvg_free(&notice.requests);
 }

@@ -129,26 +129,38 @@ enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, co
   return status;
 }
 
-// ---- continuing a sharded set
+// ---- sharded sets
 
-static enum dvg_status look_for_pending(unsigned char *pending, const struct dvg_shards *s, const char *schema,
-                                        int64_t version, const struct dvg_lineage *l) {
-  char *inputs = NULL;
-  DVG_TRY(dvg_path_try_folder(s->folder)); // or each rank would say that it can't write its shard
-  DVG_TRY(dvg_lineage_inputs(&inputs, l));
-  enum dvg_status status = dvg_shards_pending(s, schema, version, l->settings, inputs, pending);
-  dvg_free(&inputs);
-  return status;
+struct search {
+  const struct dvg_shards *s;
+  const char *schema, *settings;
+  char *inputs;
+  int64_t version;
+  int64_t *todo; // (n_shards) 1: to be made, as far as this rank looked
+};
+
+static enum dvg_status look_at_shard(struct search *x, int64_t k) {
+  unsigned char pending;
+  DVG_TRY(dvg_shards_is_pending(x->s, k, x->schema, x->version, x->settings, x->inputs, &pending));
+  x->todo[k] = pending || dvg_shards_is_damaged(x->s, k);
+  return DVG_OK;
 }
 
-// damaged[k] = 1 for each finished shard of this rank's share whose content is not what it was.
-static enum dvg_status look_for_damage(int64_t *damaged, const unsigned char *pending,
-                                       const struct dvg_world *w, const struct dvg_shards *s) {
-  int64_t turn = 0;
-  for (int64_t k = 0; k < s->n_shards; k++) {
-    if (pending[k] || turn++ % w->size != w->rank) continue;
+// Rank 0 first: a folder that takes no file, or a set of another run (of which any shard tells), is said once.
+// It looks up to the first shard that is there.
+static enum dvg_status look_at_first(struct search *x, int64_t *next) {
+  DVG_TRY(dvg_path_try_folder(x->s->folder));
+  for (*next = 0; *next < x->s->n_shards;) {
+    DVG_TRY(look_at_shard(x, *next));
+    if (!x->todo[(*next)++]) break;
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status look_at_share(struct search *x, const struct dvg_world *w, int64_t first) {
+  for (int64_t k = first + w->rank; k < x->s->n_shards; k += w->size) {
     if (dvg_world_stop_flag()) return DVG_STOPPED;
-    damaged[k] = dvg_shards_is_damaged(s, k);
+    DVG_TRY(look_at_shard(x, k));
   }
   return DVG_OK;
 }
@@ -156,21 +168,54 @@ static enum dvg_status look_for_damage(int64_t *damaged, const unsigned char *pe
 enum dvg_status dvg_stage_find_pending(unsigned char *pending, const struct dvg_world *w,
                                        const struct dvg_shards *s, const char *schema, int64_t version,
                                        const struct dvg_lineage *l) {
-  int64_t *damaged = NULL, n_done = 0;
-  enum dvg_status status = w->rank == 0 ? look_for_pending(pending, s, schema, version, l) : DVG_OK;
-  DVG_TRY(dvg_world_agree(w, status));
-  dvg_world_broadcast(w, pending, (size_t)s->n_shards, 0);
-  DVG_TRY_GOTO(dvg_world_agree(w, DVG_NEW(&damaged, s->n_shards, "damaged shards")));
-  DVG_TRY_GOTO(dvg_world_agree(w, look_for_damage(damaged, pending, w, s)));
-  dvg_world_sum(w, damaged, s->n_shards);
+  struct search x = {.s = s, .schema = schema, .version = version, .settings = l->settings};
+  int64_t next = 0, n_done = 0;
+  enum dvg_status status = dvg_lineage_inputs(&x.inputs, l);
+  if (status == DVG_OK) status = DVG_NEW(&x.todo, s->n_shards, "shards to make");
+  DVG_TRY_GOTO(dvg_world_agree(w, status));
+  DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? look_at_first(&x, &next) : DVG_OK));
+  dvg_world_broadcast(w, &next, sizeof next, 0);
+  DVG_TRY_GOTO(dvg_world_agree(w, look_at_share(&x, w, next)));
+  dvg_world_sum(w, x.todo, s->n_shards);
   for (int64_t k = 0; k < s->n_shards; k++) {
-    if (damaged[k]) pending[k] = 1;
+    pending[k] = x.todo[k] != 0;
     n_done += !pending[k];
   }
   if (n_done > 0) dvg_info("%lld of %lld shards are there already", (long long)n_done, (long long)s->n_shards);
 done:
-  dvg_free(&damaged);
+  dvg_free(&x.inputs);
+  dvg_free(&x.todo);
   return status;
+}
+
+static enum dvg_status index_groups(const struct dvg_world *w, const struct dvg_shards *s, const char *schema,
+                                    const char *program, const char *settings, struct dvg_shard_sums *sums) {
+  for (int64_t g = w->rank; g < dvg_shards_groups(s); g += w->size)
+    DVG_TRY(dvg_shards_index_group(s, g, schema, program, settings, sums));
+  return DVG_OK;
+}
+
+enum dvg_status dvg_stage_index(const struct dvg_world *w, const struct dvg_shards *s, const char *schema,
+                                const struct dvg_lineage *l, char root[DVG_DIGEST_TEXT]) {
+  char program[96];
+  struct dvg_shard_sums sums = {0};
+  snprintf(program, sizeof program, "%s %s", l->program, DVG_VERSION);
+  enum dvg_status status = dvg_shard_sums_create(&sums, s);
+  if (status == DVG_OK && w->rank == 0) status = dvg_shards_index_begin(s);
+  DVG_TRY_GOTO(dvg_world_agree(w, status));
+  DVG_TRY_GOTO(dvg_world_agree(w, index_groups(w, s, schema, program, l->settings, &sums)));
+  dvg_world_sum(w, (int64_t *)sums.shard, sums.n_words);
+  if (w->rank == 0) status = dvg_shards_index_end(s, schema, program, l->settings, &sums, root);
+  status = dvg_world_agree(w, status);
+done:
+  dvg_shard_sums_free(&sums);
+  return status;
+}
+
+enum dvg_status dvg_stage_check_shards(const struct dvg_world *w, const struct dvg_shard_reader *r) {
+  int64_t bad = dvg_shard_reader_check(r, w->rank, w->size);
+  int64_t first_bad = -dvg_world_max(w, bad < 0 ? -INT64_MAX : -bad); // INT64_MAX: none
+  return dvg_world_agree(w, bad == first_bad ? dvg_shard_reader_say(r, bad) : DVG_OK);
 }
 
 // ---- the output

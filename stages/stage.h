@@ -50,10 +50,20 @@ DVG_CHECKED enum dvg_status dvg_lineage_inputs(char **text, const struct dvg_lin
 DVG_CHECKED enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, const char *schema, int64_t version,
                                                const struct dvg_lineage *l);
 
-// Collective. pending[k] = 1 (others 0) for each shard of a set that is to be made, on all ranks: dvg_shards_pending, and those
-// whose content is damaged, which all ranks look for. Says how many are there. DVG_ERROR_IO for a folder that takes no file.
+// ---- sharded sets: what is to be done for each shard is shared out over the ranks
+
+// Collective. pending[k] = 1 (others 0) for each shard of a set that is to be made, on all ranks: dvg_shards_is_pending, and those
+// whose content is damaged. Says how many are there. DVG_ERROR_IO for a folder that takes no file.
 DVG_CHECKED enum dvg_status dvg_stage_find_pending(unsigned char *pending, const struct dvg_world *w, const struct dvg_shards *s,
                                                    const char *schema, int64_t version, const struct dvg_lineage *l);
+
+// Collective. Writes the index of a finished set; root digest in `root`, on rank 0.
+DVG_CHECKED enum dvg_status dvg_stage_index(const struct dvg_world *w, const struct dvg_shards *s, const char *schema,
+                                            const struct dvg_lineage *l, char root[DVG_DIGEST_TEXT]);
+
+// Collective. Whether all shards of a set that every rank has opened are there and what its index says: a missing, truncated or
+// exchanged one is found here and not after hours of computing. The first bad one is named, once.
+DVG_CHECKED enum dvg_status dvg_stage_check_shards(const struct dvg_world *w, const struct dvg_shard_reader *r);
 
 // Collective. Rank 0 makes the output folder and checks that it can be written; agreed.
 DVG_CHECKED enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path);

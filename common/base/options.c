@@ -563,6 +563,18 @@ enum dvg_status dvg_options_set(struct dvg_options *o, const char *name, const c
   return set_value(o, t, "--", value);
 }
 
+enum dvg_status dvg_options_apply(struct dvg_options *o, const char *text, const char *where) {
+  struct parser p = {.o = o, .config_path = where};
+  enum dvg_status status;
+  DVG_TRY_GOTO(DVG_NEW(&p.given, count_options(o), "the options"));
+  DVG_TRY_GOTO(dvg_text(&p.config_text, "%s", text));
+  status = apply_config(&p, 0);
+done:
+  dvg_free(&p.given);
+  dvg_free(&p.config_text);
+  return status;
+}
+
 enum dvg_status dvg_options_print(char **out, const struct dvg_options *o, int stored_only) {
   char *all;
   DVG_TRY(dvg_text(&all, "%s", ""));

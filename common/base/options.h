@@ -47,6 +47,7 @@ struct dvg_option {
 #define DVG_OPTION_LOCAL_INT(s, m, n, d, lo, hi, h)                                                          \
   {n, d, h, NULL, offsetof(s, m), (double)(lo), (double)(hi), DVG_OPTION_KIND_INT, 1}
 #define DVG_OPTION_LOCAL_REAL(s, m, n, d, lo, hi, h) {n, d, h, NULL, offsetof(s, m), lo, hi, DVG_OPTION_KIND_REAL, 1}
+#define DVG_OPTION_LOCAL_CHOICE(s, m, n, d, c, h) {n, d, h, c, offsetof(s, m), 0, 0, DVG_OPTION_KIND_CHOICE, 1}
 #define DVG_OPTION_LOCAL_FLAG(s, m, n, d, h) {n, d, h, NULL, offsetof(s, m), 0, 1, DVG_OPTION_KIND_FLAG, 1}
 #define DVG_OPTION_END {NULL, NULL, NULL, NULL, 0, 0, 0, DVG_OPTION_KIND_END, 0}
 
@@ -72,6 +73,9 @@ void dvg_options_free(struct dvg_options *o);
 
 // Sets one option as if it had been on the command line (tests; stages called from tests).
 DVG_CHECKED enum dvg_status dvg_options_set(struct dvg_options *o, const char *name, const char *value);
+
+// Sets all options that a text of `name = value` lines names, as dvg_options_print makes it and a config file has it. `where` stands in messages.
+DVG_CHECKED enum dvg_status dvg_options_apply(struct dvg_options *o, const char *text, const char *where);
 
 // All options with their values, one a line "name = value", in table order: the form of a config file.
 // `stored_only` leaves the local ones out: the settings that artifacts carry and that a resumed run must repeat.

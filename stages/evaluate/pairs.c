@@ -9,6 +9,8 @@
 #include "common/base/log.h"
 #include "mpi/distribute.h"
 #include "stages/evaluate/protocol.h"
+#include "stages/ledger.h"
+#include "stages/stage.h"
 
 // ---- arithmetic
 
@@ -78,6 +80,7 @@ struct sampling {
   struct dvg_pair_quality *q;
   struct dvg_embedder *e;
   struct dvg_shard_reader *set;
+  struct dvg_ledger ledger;
   const char *folder;
   int64_t H[DVG_PAIR_DOMAINS], W[DVG_PAIR_DOMAINS], C[DVG_PAIR_DOMAINS];
   unsigned char *pixels; // DVG_EMBED_BATCH images of the largest domain
@@ -86,8 +89,8 @@ struct sampling {
       *vector; // rank 0: (1 + n_domains, n_sampled, DVG_CODE): intended identity, then each domain's embedding
 };
 
-static int64_t item_of(const struct dvg_pair_quality *q, int64_t k) {
-  return (int64_t)((__int128)k * q->n_items / q->n_sampled);
+static int64_t item_of(const struct sampling *s, int64_t k) {
+  return dvg_ledger_item(&s->ledger, (int64_t)((__int128)k * s->q->n_items / s->q->n_sampled));
 }
 
 static enum dvg_status take_domain(const char *name, int is_attribute, void *context) {
@@ -120,8 +123,9 @@ static enum dvg_status take_domain(const char *name, int is_attribute, void *con
 static enum dvg_status open_set(void *context) {
   struct sampling *s = context;
   struct dvg_pair_quality *q = s->q;
-  DVG_TRY(dvg_shard_reader_open(&s->set, s->folder, "pairs", 1));
-  q->n_items = dvg_shard_reader_items(s->set);
+  DVG_TRY(dvg_shard_reader_open(&s->set, s->folder, "pairs", DVG_PAIRS_VERSION));
+  DVG_TRY(dvg_ledger_read(&s->ledger, s->set, s->folder));
+  q->n_items = s->ledger.n_written;
   snprintf(q->digest, sizeof q->digest, "%s", dvg_shard_reader_digest(s->set));
   DVG_TRY(dvg_artifact_each(dvg_shard_reader_first(s->set), take_domain, s));
   if (q->n_domains == 0)
@@ -143,26 +147,26 @@ static enum dvg_status embed_items(void *records, int64_t first, int64_t count, 
   float *out = records, found[DVG_EMBED_BATCH * DVG_CODE];
   int64_t record = (1 + q->n_domains) * DVG_CODE;
   for (int64_t i = 0; i < count; i++)
-    DVG_TRY(dvg_shard_reader_read(s->set, "identity", DVG_F32, item_of(q, first + i), 1, out + i * record));
+    DVG_TRY(dvg_shard_reader_read(s->set, "identity", DVG_F32, item_of(s, first + i), 1, out + i * record));
   for (int d = 0; d < q->n_domains; d++) {
     char name[DVG_DOMAIN_TEXT + 8];
     snprintf(name, sizeof name, "image_%s", q->domain[d]);
     int64_t bytes = s->H[d] * s->W[d] * s->C[d];
     for (int64_t i = 0; i < count; i++)
-      DVG_TRY(dvg_shard_reader_read(s->set, name, DVG_U8, item_of(q, first + i), 1, s->pixels + i * bytes));
+      DVG_TRY(dvg_shard_reader_read(s->set, name, DVG_U8, item_of(s, first + i), 1, s->pixels + i * bytes));
     int64_t bad;
     DVG_TRY(dvg_embed_pixels_find(s->e, s->pixels, count, s->H[d], s->W[d], s->C[d], found, &bad));
     if (bad >= 0)
       return dvg_fail(DVG_ERROR_NUMERIC,
                       "%s: %s of item %lld has no embedding: the network gives a vector without length or NaN",
-                      s->folder, name, (long long)item_of(q, first + bad));
+                      s->folder, name, (long long)item_of(s, first + bad));
     for (int64_t i = 0; i < count; i++)
       memcpy(out + i * record + (1 + d) * DVG_CODE, found + i * DVG_CODE, DVG_CODE * sizeof *out);
   }
   for (int64_t i = 0; i < count; i++)
     if (dvg_embed_bad(out + i * record, 1) == 0)
       return dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' of item %lld is no unit vector", s->folder,
-                      (long long)item_of(q, first + i));
+                      (long long)item_of(s, first + i));
   return DVG_OK;
 }
 
@@ -205,6 +209,7 @@ enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_wo
   struct sampling s = {.q = q, .e = e, .folder = folder};
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_world_root_first(w, open_set, &s));
+  DVG_TRY_GOTO(dvg_stage_check_shards(w, s.set));
   q->n_sampled = n_sample && n_sample < q->n_items ? n_sample : q->n_items;
   int64_t vectors = 1 + q->n_domains;
   status = DVG_NEW(&s.pixels, DVG_EMBED_BATCH * s.pixels_bytes, "images of pairs");
@@ -223,6 +228,7 @@ enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_wo
   status = dvg_world_agree(w, w->rank == 0 ? judge(&s) : DVG_OK);
 done:
   dvg_shard_reader_close(&s.set);
+  dvg_ledger_free(&s.ledger);
   dvg_free(&s.pixels);
   dvg_free(&s.vector);
   return status;

@@ -17,7 +17,7 @@ enum { DVG_PAIR_DOMAINS = 8, DVG_DOMAIN_TEXT = 64 };
 
 struct dvg_pair_quality {
   char digest[DVG_DIGEST_TEXT];             // root digest of the set
-  int64_t n_items, n_sampled, n_identities; // identities: different ones among the sample
+  int64_t n_items, n_sampled, n_identities; // items: written pairs; identities: different ones among the sample
   int n_domains;
   char domain[DVG_PAIR_DOMAINS][DVG_DOMAIN_TEXT];
   double ms, mis, mis_intended; // NaN where there is nothing to compare

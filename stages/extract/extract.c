@@ -40,13 +40,11 @@ struct job {
   struct dvg_embedder embedder;
   struct dvg_lineage lineage;
   struct dvg_shards shards;
-  unsigned char *pending;       // (n_shards)
-  float *features;              // (per_shard,256) of the shard at work
-  int64_t *identity, *place;    // (per_shard)
-  char read[DVG_DIGEST_TEXT];   // digest of the files that the shard at work was made from
-  int64_t bad_item;             // one that could not be made into a frame, which was not said yet; or -1
-  struct dvg_progress progress; // in images of this rank
-  int64_t done;
+  unsigned char *pending;     // (n_shards)
+  float *features;            // (per_shard,256) of the shard at work
+  int64_t *identity, *place;  // (per_shard)
+  char read[DVG_DIGEST_TEXT]; // digest of the files that the shard at work was made from
+  int64_t bad_item;           // one that could not be made into a frame, which was not said yet; or -1
 };
 
 // ---- inputs
@@ -169,7 +167,6 @@ static enum dvg_status embed_items(struct job *j, int64_t first, int64_t n, stru
     for (int64_t k = 0; k < count; k++) DVG_TRY(put_item(j, k, items[i + k], read));
     dvg_embed_run(&j->embedder, count, out);
     DVG_TRY(check_embeddings(j, items + i, count, out));
-    dvg_progress_at(&j->progress, j->done += count);
   }
   for (int64_t i = 0; i < n; i++) {
     j->identity[i] = j->in.source.identity[items[i]];
@@ -217,18 +214,6 @@ done:
   return status;
 }
 
-// Images of the pending shards, all and this rank's share (dealt in turn, as dvg_distribute_tasks does).
-static void count_work(const struct job *j, int64_t *all, int64_t *mine) {
-  *all = *mine = 0;
-  int64_t turn = 0;
-  for (int64_t k = 0; k < j->shards.n_shards; k++) {
-    if (!j->pending[k]) continue;
-    int64_t n = dvg_shards_rows(&j->shards, k);
-    *all += n;
-    if (turn++ % j->w->size == j->w->rank) *mine += n;
-  }
-}
-
 // Collective. Of what the ranks met, the first in the source's order is said, by the rank that met it.
 static enum dvg_status say_bad(const struct job *j, enum dvg_status status) {
   int64_t mine = j->bad_item < 0 ? INT64_MAX : j->bad_item;
@@ -239,14 +224,15 @@ static enum dvg_status say_bad(const struct job *j, enum dvg_status status) {
 
 // Collective.
 static enum dvg_status make_shards(struct job *j, int64_t *n_made) {
-  int64_t mine, room = j->s->per_shard < j->in.n_items ? j->s->per_shard : j->in.n_items;
+  int64_t room = j->s->per_shard < j->in.n_items ? j->s->per_shard : j->in.n_items;
   enum dvg_status status = DVG_NEW(&j->features, room * DVG_CODE, "features");
   if (status == DVG_OK) status = DVG_NEW(&j->identity, room, "identities");
   if (status == DVG_OK) status = DVG_NEW(&j->place, room, "items");
   DVG_TRY(dvg_world_agree(j->w, status));
-  count_work(j, n_made, &mine);
-  dvg_progress_start(&j->progress, j->w->size > 1 ? "images of rank 0" : "images", 0, mine);
-  status = dvg_distribute_tasks(j->w, j->shards.n_shards, j->pending, make_shard, j, NULL);
+  *n_made = 0;
+  for (int64_t k = 0; k < j->shards.n_shards; k++)
+    if (j->pending[k]) *n_made += dvg_shards_rows(&j->shards, k);
+  status = dvg_distribute_tasks(j->w, j->shards.n_shards, j->pending, make_shard, j, "shards");
   return status == DVG_OK || status == DVG_STOPPED ? status : say_bad(j, status);
 }
 
@@ -272,11 +258,6 @@ done:
 
 // ---- all of it
 
-static enum dvg_status write_index(const struct job *j, char root[DVG_DIGEST_TEXT]) {
-  DVG_TRY(write_bad(j));
-  return dvg_shards_index(&j->shards, "features", j->lineage.program, j->lineage.settings, root);
-}
-
 static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   double started = dvg_seconds();
   int64_t n_made;
@@ -291,7 +272,8 @@ static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   DVG_TRY(add_inputs(j, o));
   DVG_TRY(find_pending(j));
   DVG_TRY(make_shards(j, &n_made));
-  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? write_index(j, root) : DVG_OK));
+  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? write_bad(j) : DVG_OK));
+  DVG_TRY(dvg_stage_index(j->w, &j->shards, "features", &j->lineage, root));
   double seconds = dvg_seconds() - started;
   dvg_info("%s: %lld images in %lld shards, %lld of them now in %.1f s, %.1f a second, root digest %s",
            j->s->out, (long long)j->in.n_items, (long long)j->shards.n_shards, (long long)n_made, seconds,

@@ -5,7 +5,7 @@
 #include "common/base/log.h"
 #include "stages/generate/generate.h"
 
-enum { BATCH = 8 };
+enum { BATCH = DVG_GENERATE_BATCH };
 
 // The encoder of one domain with its style, and its nodes.
 struct encoder {

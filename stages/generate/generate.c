@@ -1,293 +1,315 @@
 #include "stages/generate/generate.h"
 
-#include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
-#include "common/base/rng.h"
 #include "io/shards.h"
-#include "io/sheet.h"
 #include "mpi/distribute.h"
 
 #define S struct dvg_generate_settings
 static const struct dvg_option options[] = {
-    DVG_OPTION_PATH(S, generator, "generator", NULL, "weights of the dual generator"),
-    DVG_OPTION_PATH(S, sampler, "sampler", NULL, "weights of the identity sampler"),
+    DVG_OPTION_PATH(S, generator, "generator", "",
+                    "weights of the dual generator (needed unless pairs are only listed or dropped)"),
+    DVG_OPTION_PATH(S, sampler, "sampler", "", "weights of the identity sampler (needed like --generator)"),
     DVG_OPTION_PATH(S, bank, "bank", NULL,
                     "image set whose images lend their attributes (pose, light, expression ...)"),
     DVG_OPTION_PATH(S, recognizer, "recognizer", "",
                     "weights of a recogniser that scores the pairs; \"\": no scores"),
-    DVG_OPTION_TEXT(S, domain, "domain", NULL, "the first domain, as named in the bank"),
+    DVG_OPTION_TEXT(S, domain, "domain", "", "the first domain, as named in the bank (needed for a new set)"),
     DVG_OPTION_TEXT(S, visible, "visible", "VIS", "the second domain"),
-    DVG_OPTION_PATH(S, out, "out", NULL, "folder for the shards"),
+    DVG_OPTION_PATH(S, out, "out", NULL, "folder for the shards; with --only a file"),
     DVG_OPTION_CHOICE(
         S, attributes, "attributes", "person", "person|any",
         "whose attributes the images of a pair get: those of one person's two images, or of any two"),
-    DVG_OPTION_INT(S, count, "count", "100000", 1, 9e15, "pairs to make"),
+    DVG_OPTION_LOCAL_INT(S, count, "count", "100000", 1, 9e15,
+                         "pairs to make; may be raised later, and only the new ones are made"),
+    DVG_OPTION_INT(S, first, "first", "0", 0, 9e15, "number of the first pair"),
     DVG_OPTION_INT(S, per_shard, "per-shard", "1000", 1, 1e9, "pairs in a shard"),
     DVG_OPTION_INT(S, seed, "seed", "1", 0, 9e15, "seed of identities and attributes"),
+    DVG_OPTION_REAL(S, min_consistency, "min-consistency", "-1", -1, 1,
+                    "a pair whose images have a smaller cosine is tried again; -1: any will do"),
+    DVG_OPTION_INT(S, attempts, "attempts", "4", 1, DVG_MAX_ATTEMPTS,
+                   "attempts at a pair before it is rejected, with --min-consistency"),
+    DVG_OPTION_LOCAL_FLAG(S, repair, "repair", "no",
+                          "make again what is damaged or missing in --out, with the settings stored there"),
+    DVG_OPTION_LOCAL_INT(S, only, "only", "-1", -1, 9e15,
+                         "make this one pair, by its number, into the file --out"),
+    DVG_OPTION_PATH(S, like, "like", "", "with --only: take settings and revocations from this set"),
+    DVG_OPTION_PATH(
+        S, revoke_people, "revoke-people", "",
+        "people of the bank, by name or #number, comma separated: their pairs in --out are revoked"),
+    DVG_OPTION_PATH(S, revoke_images, "revoke-images", "", "the same for images of the bank, by name or #row"),
+    DVG_OPTION_PATH(S, revoke_file, "revoke-file", "", "the same as lines 'person NAME' or 'image NAME'"),
+    DVG_OPTION_LOCAL_CHOICE(S, revoke, "revoke", "list", "list|drop|remake",
+                            "what becomes of pairs that drew on them"),
+    DVG_OPTION_PATH(
+        S, listing, "listing", "",
+        "file for the list of these pairs (TSV: pair, domain, row, image, person); \"\": standard output"),
     DVG_OPTION_END};
 #undef S
 
-enum { BATCH = 8, SCHEMA_VERSION = 1, MAX_ATTEMPTS = 64 };
-
 struct job {
-  const struct dvg_generate_settings *set;
+  struct dvg_generate_settings *set;
+  const struct dvg_options *options;
   const struct dvg_world *w;
-  const struct dvg_lineage *lineage;
-  struct dvg_weights generator, sampler;
-  struct dvg_image_set bank_images;
-  struct dvg_bank bank[2];
-  struct dvg_pairs people; // who is in both domains of the bank, for --attributes person
-  struct dvg_embedder scorer;
+  struct dvg_lineage lineage;
+  struct dvg_image_set images; // the bank's
+  char **names;                // of its images, to revoke some; else NULL
+  int64_t n_names;
+  struct dvg_painter painter;
+  struct dvg_request request;
+  int request_changed;
+  unsigned char *named, *revoked; // (N of images) of this command; all that ever were
   struct dvg_shards shards;
-  const char *domain[2];
-  // one graph for a batch of identities, one for their images in each domain
-  struct dvg_params sampler_params, decoder_params;
-  struct dvg_graph *sampling, *painting[2];
-  int noise, sampled, identity[2], z[2], style[2], image[2];
+  struct dvg_pair_rows rows;
 };
 
-// One batch of pairs on its way into a shard.
-struct batch {
-  int64_t first, from, count; // number of its first pair; rows that belong to the shard: [from, from + count)
-  unsigned char *pixels[2];   // (BATCH,size,size,3)
-  int64_t attribute[2][BATCH], number[BATCH]; // attribute: rows of the bank's image set
-  float identity[BATCH * DVG_CODE], embedding[2][BATCH * DVG_CODE];
-  float cos_pair[BATCH], cos_identity[2][BATCH];
-  unsigned char fate[BATCH];
-  int32_t attempt[BATCH];
-};
+static int revokes(const struct dvg_generate_settings *s) {
+  return s->revoke_people[0] || s->revoke_images[0] || s->revoke_file[0];
+}
 
-static enum dvg_status build(struct job *j) {
-  DVG_TRY(dvg_graph_create(&j->sampling));
-  j->noise = dvg_graph_input(j->sampling, "noise", BATCH, DVG_CODE, 1, 1);
-  j->sampled =
-      dvg_identity_sampler(j->sampling, (struct dvg_scope){&j->sampler_params, ""}, j->sampler.model, j->noise);
-  dvg_graph_keep(j->sampling, j->sampled);
-  for (int d = 0; d < 2; d++) {
-    char lower[64];
-    dvg_weights_domain(lower, sizeof lower, j->domain[d]);
-    DVG_TRY(dvg_graph_create(&j->painting[d]));
-    struct dvg_graph *g = j->painting[d];
-    struct dvg_scope s = {&j->decoder_params, "decoder."};
-    j->identity[d] = dvg_graph_input(g, "identity", BATCH, DVG_CODE, 1, 1);
-    j->z[d] = dvg_graph_input(g, "z", BATCH, DVG_CODE, 1, 1);
-    j->style[d] = dvg_graph_input(g, "style", BATCH, dvg_style_values(j->generator.model), 1, 1);
-    j->image[d] = dvg_decoder_head(g, s, lower,
-                                   dvg_decoder(g, s, j->generator.model, j->identity[d], j->z[d], j->style[d]));
-    dvg_graph_keep(g, j->image[d]);
+// Listing and dropping need no networks: nothing is painted.
+static int paints(const struct dvg_generate_settings *s) {
+  return !revokes(s) || s->revoke == DVG_REVOKE_REMAKE;
+}
+
+// The folder whose settings are to be repeated, or NULL.
+static const char *model_set(const struct dvg_generate_settings *s) {
+  if (s->repair || revokes(s)) return s->out;
+  return s->like[0] ? s->like : NULL;
+}
+
+// ---- settings
+
+static enum dvg_status check_usage(const struct dvg_generate_settings *s) {
+  if ((s->repair != 0) + (s->only >= 0) + revokes(s) > 1)
+    return dvg_fail(DVG_ERROR_USAGE, "--repair, --only and --revoke-... are three things: choose one");
+  if (s->like[0] && s->only < 0) return dvg_fail(DVG_ERROR_USAGE, "--like goes with --only");
+  if (s->revoke != DVG_REVOKE_LIST && !revokes(s))
+    return dvg_fail(DVG_ERROR_USAGE, "--revoke without --revoke-people, --revoke-images or --revoke-file");
+  if (s->listing[0] && !revokes(s)) return dvg_fail(DVG_ERROR_USAGE, "--listing goes with --revoke-...");
+  const char *missing = paints(s) && !s->generator[0]    ? "--generator"
+                        : paints(s) && !s->sampler[0]    ? "--sampler"
+                        : !model_set(s) && !s->domain[0] ? "--domain"
+                                                         : NULL;
+  if (missing) return dvg_fail(DVG_ERROR_USAGE, "missing option: %s; see --help", missing);
+  return DVG_OK;
+}
+
+static enum dvg_status check_settings(const struct dvg_generate_settings *s) {
+  if (s->min_consistency > -1 && paints(s) && !s->recognizer[0])
+    return dvg_fail(DVG_ERROR_USAGE, "--min-consistency needs a --recognizer to judge by");
+  if (s->count > INT64_C(9000000000000000) - s->first)
+    return dvg_fail(DVG_ERROR_USAGE, "--first %lld --count %lld: pair numbers end at 9e15", (long long)s->first,
+                    (long long)s->count);
+  return DVG_OK;
+}
+
+static enum dvg_status repeat_settings(void *context) {
+  struct job *j = context;
+  const char *folder = model_set(j->set);
+  char where[512];
+  if (!dvg_request_exists(folder))
+    return dvg_fail(DVG_ERROR_INPUT, "%s: is no set of pairs: has no request.h5", folder);
+  DVG_TRY(dvg_request_read(&j->request, folder));
+  snprintf(where, sizeof where, "%.400s/request.h5", folder);
+  struct dvg_options o = *j->options; // of the same values
+  DVG_TRY(dvg_options_apply(&o, j->request.settings, where));
+  j->set->count = j->request.items;
+  return DVG_OK;
+}
+
+// Collective.
+static enum dvg_status settle_settings(struct job *j) {
+  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? check_usage(j->set) : DVG_OK));
+  if (model_set(j->set)) {
+    DVG_TRY(dvg_world_root_first(j->w, repeat_settings, j));
+    dvg_info("with the settings of %s, %lld pairs: %.*s", model_set(j->set), (long long)j->set->count,
+             (int)strcspn(j->request.settings, "\n"), j->request.settings);
+  }
+  return dvg_world_agree(j->w, j->w->rank == 0 ? check_settings(j->set) : DVG_OK);
+}
+
+// ---- the request
+
+static enum dvg_status check_bank(const struct job *j) {
+  for (int i = 0; i < j->lineage.n_inputs; i++)
+    if (strcmp(j->lineage.input[i].role, "bank") == 0 &&
+        strcmp(j->lineage.input[i].digest, dvg_artifact_digest(j->images.file)) == 0)
+      return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: is not the bank that %s was made with", j->set->bank, j->set->out);
+}
+
+// Collective. Networks, or just what they were.
+static enum dvg_status load(struct job *j) {
+  DVG_TRY(dvg_stage_open_images(&j->images, j->w, j->set->bank));
+  if (paints(j->set)) {
+    DVG_TRY(dvg_world_agree(j->w, dvg_lineage_init(&j->lineage, j->options)));
+    DVG_TRY(dvg_painter_create(&j->painter, j->w, j->set, &j->images, &j->lineage));
+    j->rows.painter = &j->painter;
+    return DVG_OK;
+  }
+  DVG_TRY(dvg_world_agree(j->w, dvg_request_lineage(&j->lineage, &j->request, j->options->program)));
+  return dvg_world_agree(j->w, j->w->rank == 0 ? check_bank(j) : DVG_OK);
+}
+
+// Whether none of the shards asked for is there: an earlier run came to nothing.
+static int is_empty(const char *folder, const struct dvg_request *r) {
+  char *path = NULL;
+  struct dvg_shards s = {.n_items = r->items, .per_shard = r->per_shard};
+  if (dvg_text(&s.folder, "%s", folder) != DVG_OK) return 0;
+  s.n_shards = (r->items - 1) / r->per_shard + 1;
+  int empty = 1;
+  for (int64_t k = 0; k < s.n_shards && empty; k++) {
+    empty = dvg_shards_path(&path, &s, k) == DVG_OK && !dvg_path_exists(path);
+    dvg_free(&path);
+  }
+  dvg_shards_free(&s);
+  return empty;
+}
+
+// Takes over what an earlier run asked for, if it asked for the same.
+static enum dvg_status adopt_request(void *context) {
+  struct job *j = context;
+  struct dvg_request *r = &j->request;
+  const char *folder = model_set(j->set) ? model_set(j->set) : j->set->out;
+  char *inputs = NULL;
+  int there = r->settings != NULL; // read for its settings
+  if (!there && j->set->only < 0 && dvg_request_exists(folder)) {
+    DVG_TRY(dvg_request_read(r, folder));
+    there = r->revoked != DVG_REVOKED_NONE || !is_empty(folder, r);
+    if (!there) dvg_request_free(r);
+  }
+  if (!there) {
+    j->request_changed = 1;
+    *r = (struct dvg_request){.items = j->set->count, .per_shard = j->set->per_shard, .first = j->set->first};
+    return DVG_NEW(&r->row, 0, "revoked images");
+  }
+  DVG_TRY(dvg_lineage_inputs(&inputs, &j->lineage));
+  enum dvg_status status = dvg_request_compare(r, folder, j->lineage.settings, inputs);
+  dvg_free(&inputs);
+  if (status == DVG_OK && r->items > j->set->count)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: %lld pairs were asked for; --count %lld would throw some away",
+                      folder, (long long)r->items, (long long)j->set->count);
+  j->request_changed = r->items != j->set->count;
+  r->items = j->set->count;
+  return status;
+}
+
+// Puts the rows of j->revoked into the request.
+static enum dvg_status list_revoked(struct job *j) {
+  struct dvg_request *r = &j->request;
+  int64_t n = 0, *row = NULL;
+  for (int64_t i = 0; i < j->images.N; i++) n += j->revoked[i];
+  if (n == r->n_rows) return DVG_OK;
+  DVG_TRY(DVG_NEW(&row, n, "revoked images"));
+  n = 0;
+  for (int64_t i = 0; i < j->images.N; i++)
+    if (j->revoked[i]) row[n++] = i;
+  dvg_free(&r->row);
+  r->row = row;
+  r->n_rows = n;
+  j->request_changed = 1;
+  return DVG_OK;
+}
+
+// j->revoked: the images revoked earlier; j->named: those of this command, which join them unless they are only
+// to be listed.
+static enum dvg_status mark_revoked(void *context) {
+  struct job *j = context;
+  struct dvg_request *r = &j->request;
+  DVG_TRY(DVG_NEW(&j->revoked, j->images.N, "revoked images"));
+  DVG_TRY(DVG_NEW(&j->named, j->images.N, "revoked images"));
+  for (int64_t i = 0; i < r->n_rows; i++) {
+    if (r->row[i] >= j->images.N)
+      return dvg_fail(DVG_ERROR_INPUT, "%s: revokes image %lld of a bank of %lld", j->set->out,
+                      (long long)r->row[i], (long long)j->images.N);
+    j->revoked[r->row[i]] = 1;
+  }
+  if (!revokes(j->set)) return DVG_OK;
+  DVG_TRY(dvg_artifact_load_text(j->images.file, "name", &j->n_names, &j->names));
+  DVG_TRY(dvg_revoke_mark(j->named, j->set, &j->images, j->names, j->n_names));
+  if (j->set->revoke == DVG_REVOKE_LIST) return DVG_OK;
+  enum dvg_revoked mode = j->set->revoke == DVG_REVOKE_DROP ? DVG_REVOKED_DROP : DVG_REVOKED_REMAKE;
+  if (r->revoked != DVG_REVOKED_NONE && r->revoked != mode)
+    return dvg_fail(DVG_ERROR_USAGE, "%s: revoked pairs are %s here: --revoke %s", j->set->out,
+                    r->revoked == DVG_REVOKED_DROP ? "dropped" : "made again",
+                    r->revoked == DVG_REVOKED_DROP ? "drop" : "remake");
+  r->revoked = mode;
+  for (int64_t i = 0; i < j->images.N; i++) j->revoked[i] |= j->named[i];
+  return list_revoked(j);
+}
+
+// Collective.
+static enum dvg_status settle_request(struct job *j) {
+  DVG_TRY(dvg_world_root_first(j->w, adopt_request, j));
+  DVG_TRY(dvg_world_root_first(j->w, mark_revoked, j));
+  struct dvg_pair_rows rows = {.set = j->set,
+                               .lineage = &j->lineage,
+                               .painter = j->rows.painter,
+                               .revoked = j->revoked,
+                               .mode = j->request.revoked,
+                               .n_images = j->images.N};
+  j->rows = rows;
+  j->painter.revoked = j->revoked;
+  j->painter.mode = j->request.revoked;
+  return DVG_OK;
+}
+
+// ---- who drew on whom
+
+// The pairs that drew on the images named, of all shards that are there.
+static enum dvg_status list_pairs(const struct job *j, FILE *out, int64_t *n_pairs) {
+  const char *domain[2] = {j->set->domain, j->set->visible};
+  *n_pairs = 0;
+  for (int64_t k = 0; k < j->shards.n_shards; k++) {
+    char *path = NULL;
+    int64_t n = 0;
+    DVG_TRY(dvg_shards_path(&path, &j->shards, k));
+    enum dvg_status status = DVG_OK;
+    if (dvg_path_exists(path))
+      status = dvg_pairs_find_revoked(&n, out, path, domain, &j->images, j->names, j->named);
+    else dvg_warn("%s: is missing: its pairs are not listed", path);
+    dvg_free(&path);
+    if (status != DVG_OK) return status;
+    *n_pairs += n;
   }
   return DVG_OK;
 }
 
-// After build: the second graph adds its head to the parameters of the first.
-static enum dvg_status plan(struct job *j) {
-  DVG_TRY(dvg_graph_plan(j->sampling, 0));
-  for (int d = 0; d < 2; d++) DVG_TRY(dvg_graph_plan(j->painting[d], 0));
-  return DVG_OK;
+// Rank 0.
+static enum dvg_status say_revoked(const struct job *j) {
+  char *text = NULL;
+  size_t n_bytes = 0;
+  int64_t n_pairs, n_images = 0;
+  FILE *out = open_memstream(&text, &n_bytes);
+  if (!out) return dvg_fail(DVG_ERROR_MEMORY, "no memory for a list of pairs");
+  enum dvg_status status = list_pairs(j, out, &n_pairs);
+  if (fclose(out) != 0 && status == DVG_OK)
+    status = dvg_fail(DVG_ERROR_MEMORY, "no memory for a list of pairs");
+  if (status == DVG_OK && j->set->listing[0]) status = dvg_path_write_text(j->set->listing, text);
+  else if (status == DVG_OK && j->set->revoke == DVG_REVOKE_LIST) fputs(text, stdout);
+  free(text);
+  for (int64_t i = 0; i < j->images.N; i++) n_images += j->named[i];
+  if (status == DVG_OK)
+    dvg_info("%s: %lld of %lld pairs drew on the %lld images named", j->set->out, (long long)n_pairs,
+             (long long)j->set->count, (long long)n_images);
+  return status;
 }
 
-// ---- one batch
-
-// The rows of the bank's image set that lend pair `number` its attributes.
-static void draw_attributes(const struct job *j, int64_t number, int64_t row[2]) {
-  uint64_t seed = (uint64_t)j->set->seed, item = (uint64_t)number * MAX_ATTEMPTS;
-  struct dvg_rng r;
-  dvg_rng_init(&r, seed, DVG_STREAM_PAIR_ATTRIBUTE, item);
-  if (j->set->attributes == DVG_ATTRIBUTES_PERSON)
-    dvg_pairs_draw(&j->people, &j->bank_images, dvg_rng_below(&r, j->people.n_items), seed, item, row);
-  else
-    for (int d = 0; d < 2; d++) row[d] = j->bank[d].row[dvg_rng_below(&r, j->bank[d].n)];
-}
-
-static void sample_identities(struct job *j, struct batch *b) {
-  float *noise = dvg_graph_values(j->sampling, j->noise);
-  for (int64_t i = 0; i < BATCH; i++) {
-    struct dvg_rng r;
-    int64_t row[2];
-    b->number[i] = b->first + i;
-    b->attempt[i] = 0;
-    b->fate[i] = 0;
-    dvg_rng_init(&r, (uint64_t)j->set->seed, DVG_STREAM_PAIR_IDENTITY, (uint64_t)b->number[i] * MAX_ATTEMPTS);
-    dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
-    draw_attributes(j, b->number[i], row);
-    for (int d = 0; d < 2; d++) b->attribute[d][i] = row[d];
-  }
-  dvg_graph_forward(j->sampling);
-  memcpy(b->identity, dvg_graph_values(j->sampling, j->sampled), sizeof b->identity);
-}
-
-// Planar floats in [0,1] to interleaved bytes.
-static void to_bytes(unsigned char *out, const float *planes, int64_t places) {
-  for (int64_t s = 0; s < places; s++)
-    for (int64_t c = 0; c < 3; c++) out[s * 3 + c] = (unsigned char)lrintf(255 * planes[c * places + s]);
-}
-
-static void paint(struct job *j, struct batch *b, int d) {
-  const struct dvg_bank *bank = &j->bank[d];
-  struct dvg_graph *g = j->painting[d];
-  int64_t places = j->generator.model.size * j->generator.model.size;
-  memcpy(dvg_graph_values(g, j->identity[d]), b->identity, sizeof b->identity);
-  for (int64_t i = 0; i < BATCH; i++) {
-    int64_t k = bank->place[b->attribute[d][i]];
-    memcpy(dvg_graph_values(g, j->z[d]) + i * DVG_CODE, bank->z + k * DVG_CODE, DVG_CODE * sizeof(float));
-    memcpy(dvg_graph_values(g, j->style[d]) + i * bank->n_style, bank->style + k * bank->n_style,
-           (size_t)bank->n_style * sizeof(float));
-  }
-  dvg_graph_forward(g);
-  const float *planes = dvg_graph_values(g, j->image[d]);
-  for (int64_t i = 0; i < BATCH; i++) to_bytes(b->pixels[d] + i * places * 3, planes + i * places * 3, places);
-}
-
-static float cosine(const float *a, const float *b) {
-  double sum = 0;
-  for (int64_t c = 0; c < DVG_CODE; c++) sum += (double)a[c] * b[c];
-  return (float)sum;
-}
-
-static enum dvg_status score(struct job *j, struct batch *b) {
-  int64_t size = j->generator.model.size;
-  for (int d = 0; d < 2; d++) {
-    DVG_TRY(dvg_embed_pixels(&j->scorer, b->pixels[d], BATCH, size, size, 3, b->embedding[d]));
-    for (int64_t i = 0; i < BATCH; i++)
-      b->cos_identity[d][i] = cosine(b->embedding[d] + i * DVG_CODE, b->identity + i * DVG_CODE);
-  }
-  for (int64_t i = 0; i < BATCH; i++)
-    b->cos_pair[i] = cosine(b->embedding[0] + i * DVG_CODE, b->embedding[1] + i * DVG_CODE);
-  return DVG_OK;
-}
-
-// ---- one shard
-
-static enum dvg_status define(struct job *j, struct dvg_artifact *a, int64_t n) {
-  int64_t size = j->generator.model.size, images[] = {n, size, size, 3}, codes[] = {n, DVG_CODE};
-  char name[96];
-  DVG_TRY(dvg_artifact_set_text(a, "domain", j->domain[0]));
-  DVG_TRY(dvg_artifact_set_text(a, "visible", j->domain[1]));
-  for (int d = 0; d < 2; d++) {
-    snprintf(name, sizeof name, "image_%s", j->domain[d]);
-    DVG_TRY(dvg_artifact_define(a, name, DVG_U8, 4, images));
-    snprintf(name, sizeof name, "attribute_%s", j->domain[d]);
-    DVG_TRY(dvg_artifact_define(a, name, DVG_I64, 1, &n));
-    snprintf(name, sizeof name, "cos_%s", j->domain[d]);
-    if (j->scorer.graph) DVG_TRY(dvg_artifact_define(a, name, DVG_F32, 1, &n));
-  }
-  if (j->scorer.graph) DVG_TRY(dvg_artifact_define(a, "cos_pair", DVG_F32, 1, &n));
-  DVG_TRY(dvg_artifact_define(a, "identity", DVG_F32, 2, codes));
-  DVG_TRY(dvg_artifact_define(a, "number", DVG_I64, 1, &n));
-  DVG_TRY(dvg_artifact_define(a, "fate", DVG_U8, 1, &n));
-  return dvg_artifact_define(a, "attempt", DVG_I32, 1, &n);
-}
-
-static enum dvg_status append(struct job *j, struct dvg_artifact *a, const struct batch *b) {
-  int64_t from = b->from, bytes = j->generator.model.size * j->generator.model.size * 3;
-  char name[96];
-  for (int d = 0; d < 2; d++) {
-    snprintf(name, sizeof name, "image_%s", j->domain[d]);
-    DVG_TRY(dvg_artifact_append(a, name, b->count, b->pixels[d] + from * bytes));
-    snprintf(name, sizeof name, "attribute_%s", j->domain[d]);
-    DVG_TRY(dvg_artifact_append(a, name, b->count, b->attribute[d] + from));
-    snprintf(name, sizeof name, "cos_%s", j->domain[d]);
-    if (j->scorer.graph) DVG_TRY(dvg_artifact_append(a, name, b->count, b->cos_identity[d] + from));
-  }
-  if (j->scorer.graph) DVG_TRY(dvg_artifact_append(a, "cos_pair", b->count, b->cos_pair + from));
-  DVG_TRY(dvg_artifact_append(a, "identity", b->count, b->identity + from * DVG_CODE));
-  DVG_TRY(dvg_artifact_append(a, "number", b->count, b->number + from));
-  DVG_TRY(dvg_artifact_append(a, "fate", b->count, b->fate + from));
-  return dvg_artifact_append(a, "attempt", b->count, b->attempt + from);
-}
-
-// Batches lie on fixed borders of the pair number, wherever the shard begins: the last bits of a matrix product
-// may depend on the place of a row in it. The first and the last batch of a shard are computed whole and cut.
-static enum dvg_status fill_shard(struct job *j, struct dvg_artifact *a, struct batch *b, int64_t shard) {
-  int64_t first = dvg_shards_first(&j->shards, shard), end = first + dvg_shards_rows(&j->shards, shard);
-  DVG_TRY(define(j, a, end - first));
-  for (b->first = first / BATCH * BATCH; b->first < end; b->first += BATCH) {
-    if (dvg_world_stop_flag()) return DVG_STOPPED;
-    b->from = first > b->first ? first - b->first : 0;
-    b->count = (end - b->first < BATCH ? end - b->first : BATCH) - b->from;
-    sample_identities(j, b);
-    for (int d = 0; d < 2; d++) paint(j, b, d);
-    if (j->scorer.graph) DVG_TRY(score(j, b));
-    DVG_TRY(append(j, a, b));
-  }
-  return DVG_OK;
-}
+// ---- making
 
 static enum dvg_status make_shard(int64_t shard, void *context) {
   struct job *j = context;
   char *path = NULL;
-  struct dvg_artifact *a = NULL;
-  struct batch *b = NULL;
-  int64_t bytes = BATCH * j->generator.model.size * j->generator.model.size * 3;
-  enum dvg_status status = DVG_NEW(&b, 1, "batch of pairs");
-  for (int d = 0; d < 2 && status == DVG_OK; d++) status = DVG_NEW(&b->pixels[d], bytes, "batch of pairs");
-  if (status == DVG_OK) status = dvg_shards_path(&path, &j->shards, shard);
-  if (status == DVG_OK) status = dvg_lineage_create(&a, path, "pairs", SCHEMA_VERSION, j->lineage);
-  if (status == DVG_OK) status = fill_shard(j, a, b, shard);
-  if (status == DVG_OK) status = dvg_artifact_commit(&a, NULL);
-  dvg_artifact_discard(&a);
-  for (int d = 0; b && d < 2; d++) dvg_free(&b->pixels[d]);
-  dvg_free(&b);
+  DVG_TRY(dvg_shards_path(&path, &j->shards, shard));
+  enum dvg_status status =
+      dvg_pairs_write(&j->rows, path, path, j->set->first + dvg_shards_first(&j->shards, shard),
+                      dvg_shards_rows(&j->shards, shard));
   dvg_free(&path);
   return status;
-}
-
-// ---- the stage
-
-static enum dvg_status check_domains(const struct job *j) {
-  char asked[256], wanted[256];
-  snprintf(asked, sizeof asked, "%s,%s", j->domain[0], j->domain[1]);
-  dvg_weights_domain(wanted, sizeof wanted, asked);
-  if (strcmp(wanted, j->generator.domains) != 0)
-    return dvg_fail(DVG_ERROR_INPUT, "%s: paints the domains %s, but %s are asked for", j->generator.path,
-                    j->generator.domains, wanted);
-  return DVG_OK;
-}
-
-static enum dvg_status check_scorer(const struct job *j) {
-  int64_t takes = j->scorer.file.model.size, size = j->generator.model.size;
-  if (takes > size)
-    return dvg_fail(DVG_ERROR_INPUT, "%s: takes images of size %lld, but %s paints %lld", j->scorer.file.path,
-                    (long long)takes, j->generator.path, (long long)size);
-  return DVG_OK;
-}
-
-static enum dvg_status find_people(void *context) {
-  struct job *j = context;
-  return dvg_pairs_find(&j->people, &j->bank_images, j->domain[0], j->domain[1]);
-}
-
-static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
-  const struct dvg_generate_settings *set = j->set;
-  DVG_TRY(dvg_weights_describe(&j->generator, j->w, set->generator, "generator"));
-  DVG_TRY(dvg_weights_describe(&j->sampler, j->w, set->sampler, "identity_sampler"));
-  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? check_domains(j) : DVG_OK));
-  DVG_TRY(dvg_stage_open_images(&j->bank_images, j->w, set->bank));
-  for (int d = 0; d < 2; d++)
-    DVG_TRY(dvg_bank_create(&j->bank[d], j->w, &j->generator, &j->bank_images, j->domain[d]));
-  if (set->attributes == DVG_ATTRIBUTES_PERSON) {
-    DVG_TRY(dvg_world_root_first(j->w, find_people, j));
-    dvg_info("attributes of %lld people in both %s and %s; %lld people in one of them only are left out",
-             (long long)j->people.n_people, j->domain[0], j->domain[1], (long long)j->people.n_one_domain);
-  }
-  DVG_TRY(dvg_world_agree(j->w, build(j)));
-  DVG_TRY(dvg_weights_check(&j->sampler_params, "", &j->sampler, j->w, 1));
-  DVG_TRY(dvg_weights_check(&j->decoder_params, "", &j->generator, j->w, 1));
-  DVG_TRY(dvg_world_agree(j->w, plan(j)));
-  DVG_TRY(dvg_weights_load(&j->sampler_params, "", &j->sampler, j->w, 1));
-  DVG_TRY(dvg_weights_load(&j->decoder_params, "", &j->generator, j->w, 1));
-  dvg_lineage_add(lineage, "generator", set->generator, j->generator.digest);
-  dvg_lineage_add(lineage, "sampler", set->sampler, j->sampler.digest);
-  dvg_lineage_add(lineage, "bank", set->bank, dvg_artifact_digest(j->bank_images.file));
-  if (!set->recognizer[0]) return DVG_OK;
-  DVG_TRY(dvg_embedder_create(&j->scorer, j->w, set->recognizer));
-  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? check_scorer(j) : DVG_OK));
-  dvg_lineage_add(lineage, "recognizer", set->recognizer, j->scorer.file.digest);
-  return DVG_OK;
 }
 
 static enum dvg_status describe_shards(void *context) {
@@ -295,49 +317,116 @@ static enum dvg_status describe_shards(void *context) {
   return dvg_shards_create(&j->shards, j->set->out, j->set->count, j->set->per_shard);
 }
 
-static enum dvg_status generate(struct job *j, struct dvg_lineage *lineage) {
-  unsigned char *pending = NULL;
-  double start = dvg_seconds();
-  DVG_TRY(load(j, lineage));
-  DVG_TRY(dvg_world_root_first(j->w, describe_shards, j)); // makes the folder
-  enum dvg_status status = dvg_world_agree(j->w, DVG_NEW(&pending, j->shards.n_shards, "shards to make"));
-  if (status == DVG_OK)
-    status = dvg_stage_find_pending(pending, j->w, &j->shards, "pairs", SCHEMA_VERSION, lineage);
-  if (status == DVG_OK)
-    status = dvg_distribute_tasks(j->w, j->shards.n_shards, pending, make_shard, j, "shards");
-  if (status == DVG_OK) {
-    char root[DVG_DIGEST_TEXT], program[96];
-    snprintf(program, sizeof program, "%s %s", lineage->program, DVG_VERSION);
-    if (j->w->rank == 0) status = dvg_shards_index(&j->shards, "pairs", program, lineage->settings, root);
-    if (status == DVG_OK)
-      dvg_info("%s: %lld pairs in %lld shards, %.1f s, root digest %s", j->set->out, (long long)j->set->count,
-               (long long)j->shards.n_shards, dvg_seconds() - start, j->w->rank == 0 ? root : "");
-    status = dvg_world_agree(j->w, status);
+// affected[k] = 1 for each finished shard of this rank's share that has pairs of revoked images.
+static enum dvg_status look_for_revoked(int64_t *affected, const struct job *j, const unsigned char *pending) {
+  const char *domain[2] = {j->set->domain, j->set->visible};
+  int64_t turn = 0;
+  for (int64_t k = 0; k < j->shards.n_shards; k++) {
+    if (pending[k] || turn++ % j->w->size != j->w->rank) continue;
+    if (dvg_world_stop_flag()) return DVG_STOPPED;
+    char *path = NULL;
+    DVG_TRY(dvg_shards_path(&path, &j->shards, k));
+    enum dvg_status status =
+        dvg_pairs_find_revoked(&affected[k], NULL, path, domain, &j->images, NULL, j->revoked);
+    dvg_free(&path);
+    if (status != DVG_OK) return status;
   }
+  return DVG_OK;
+}
+
+static int64_t count_pending(const struct job *j, const unsigned char *pending) {
+  int64_t n = 0;
+  for (int64_t k = 0; k < j->shards.n_shards; k++) n += pending[k];
+  return n;
+}
+
+// Collective. The shards to be made: missing, damaged, or with pairs that must go.
+static enum dvg_status find_pending(struct job *j, unsigned char *pending) {
+  int64_t *affected = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_stage_find_pending(pending, j->w, &j->shards, "pairs", DVG_PAIRS_VERSION, &j->lineage));
+  int64_t n = count_pending(j, pending);
+  if (n > 0 && !j->rows.painter && j->w->rank == 0)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: %lld of %lld shards are missing or damaged: repair the set first",
+                      j->set->out, (long long)n, (long long)j->shards.n_shards);
+  DVG_TRY_GOTO(dvg_world_agree(j->w, status));
+  if (j->request.revoked == DVG_REVOKED_NONE) goto done;
+  DVG_TRY_GOTO(dvg_world_agree(j->w, DVG_NEW(&affected, j->shards.n_shards, "affected shards")));
+  DVG_TRY_GOTO(dvg_world_agree(j->w, look_for_revoked(affected, j, pending)));
+  dvg_world_sum(j->w, affected, j->shards.n_shards);
+  for (int64_t k = 0; k < j->shards.n_shards; k++)
+    if (affected[k]) pending[k] = 1;
+done:
+  dvg_free(&affected);
+  return status;
+}
+
+// Rank 0. What is asked for is on the disk before what answers it, and no index describes what is about to
+// change.
+static enum dvg_status announce(const struct job *j, int64_t n_pending) {
+  char *index = NULL;
+  if (j->request_changed) DVG_TRY(dvg_request_write(&j->request, j->set->out, &j->lineage));
+  if (n_pending == 0) return DVG_OK;
+  DVG_TRY(dvg_text(&index, "%s/index.h5", j->set->out));
+  enum dvg_status status = dvg_path_remove(index);
+  dvg_free(&index);
+  return status;
+}
+
+// Collective.
+static enum dvg_status finish(const struct job *j, double start) {
+  char root[DVG_DIGEST_TEXT] = "";
+  DVG_TRY(dvg_stage_index(j->w, &j->shards, "pairs", &j->lineage, root));
+  dvg_info("%s: %lld pairs in %lld shards, %.1f s, root digest %s", j->set->out, (long long)j->set->count,
+           (long long)j->shards.n_shards, dvg_seconds() - start, root);
+  return DVG_OK;
+}
+
+// Collective.
+static enum dvg_status make_set(struct job *j, double start) {
+  unsigned char *pending = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_world_agree(j->w, DVG_NEW(&pending, j->shards.n_shards, "shards to make")));
+  DVG_TRY_GOTO(find_pending(j, pending));
+  int64_t n = count_pending(j, pending);
+  DVG_TRY_GOTO(dvg_world_agree(j->w, j->w->rank == 0 ? announce(j, n) : DVG_OK));
+  DVG_TRY_GOTO(dvg_distribute_tasks(j->w, j->shards.n_shards, pending, make_shard, j, "shards"));
+  status = finish(j, start);
+done:
   dvg_free(&pending);
   return status;
 }
 
+// One pair is one rank's work.
+static enum dvg_status make_one(const struct job *j) {
+  if (j->w->rank != 0) return DVG_OK;
+  DVG_TRY(dvg_pairs_write(&j->rows, j->set->out, NULL, j->set->only, 1));
+  dvg_info("%s: pair %lld", j->set->out, (long long)j->set->only);
+  return DVG_OK;
+}
+
+static enum dvg_status generate(struct job *j) {
+  double start = dvg_seconds();
+  DVG_TRY(settle_settings(j));
+  DVG_TRY(load(j));
+  DVG_TRY(settle_request(j));
+  if (j->set->only >= 0) return dvg_world_agree(j->w, make_one(j));
+  DVG_TRY(dvg_world_root_first(j->w, describe_shards, j)); // makes the folder
+  if (revokes(j->set)) DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? say_revoked(j) : DVG_OK));
+  return revokes(j->set) && j->set->revoke == DVG_REVOKE_LIST ? DVG_OK : make_set(j, start);
+}
+
 static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *w) {
-  struct dvg_lineage lineage;
-  struct job j = {.set = o->values, .w = w, .lineage = &lineage};
-  j.domain[0] = j.set->domain, j.domain[1] = j.set->visible;
-  dvg_params_init(&j.sampler_params);
-  dvg_params_init(&j.decoder_params);
-  enum dvg_status status = dvg_world_agree(w, dvg_lineage_init(&lineage, o));
-  if (status == DVG_OK) status = generate(&j, &lineage);
-  dvg_lineage_free(&lineage);
-  for (int d = 0; d < 2; d++) {
-    dvg_bank_free(&j.bank[d]);
-    dvg_graph_free(&j.painting[d]);
-  }
-  dvg_graph_free(&j.sampling);
-  dvg_params_free(&j.sampler_params);
-  dvg_params_free(&j.decoder_params);
-  dvg_pairs_free(&j.people);
-  dvg_embedder_free(&j.scorer);
-  dvg_image_set_close(&j.bank_images);
+  struct job j = {.set = o->values, .options = o, .w = w};
+  enum dvg_status status = generate(&j);
+  dvg_painter_free(&j.painter);
+  dvg_request_free(&j.request);
+  dvg_lineage_free(&j.lineage);
+  dvg_image_set_close(&j.images);
   dvg_shards_free(&j.shards);
+  dvg_free(&j.names);
+  dvg_free(&j.named);
+  dvg_free(&j.revoked);
   return status;
 }
 

@@ -1,34 +1,57 @@
 // Stage 4: pairs from noise. Pair k: identity f~ = F_s(n), n ~ N(0, I); both images share it, each has the attributes of a random real image of its own
-// domain (the bank; SPEC 3): of the two images of one person, as in training (--attributes person), or of any two (any). All is drawn from (seed, pair number), so any rank makes any pair, and a pair can be made again alone.
+// domain (the bank; SPEC 3): of the two images of one person, as in training (--attributes person), or of any two (any). All is drawn from (seed, pair number,
+// attempt), so any rank makes any pair, and a pair can be made again alone (--only).
 //
-// Shards (io/shards.h) of schema "pairs", version 1; for each of the two domains D, as named on the command line:
-//     image_<D>      (n,H,W,3) u8
+// Attempts: with --min-consistency X a pair whose images' cosine is below X is tried again with the next attempt's noise and attributes, up to --attempts
+// times, then rejected. A number keeps its row whatever becomes of it (stages/ledger.h).
+//
+// Revocation: a pair that drew on a revoked image of the bank is dropped (its row stays, rejected, without images and identity) or made again with the next
+// attempts that draw on none. What results is fixed by the request and the revoked images, not by when or in which order they were revoked, and the other
+// rows stay bit by bit. request.h5 keeps what is revoked, so that shards made later respect it.
+//
+// Shards (io/shards.h) of schema "pairs", version 2; for each of the two domains D, as named on the command line:
+//     image_<D>      (n,H,W,3) u8; zero if rejected
 //     attribute_<D>  (n) i64   row of the bank's image set that gave the attributes
-//     identity       (n,256) f32   the sampled embedding f~, unit vector
-//     number         (n) i64   pair number
-//     fate           (n) u8    0 written
+//     person_<D>     (n) i64   its person: `identity` in the bank
+//     identity       (n,256) f32   the sampled embedding f~, unit vector; zero if revoked
+//     identity_item  (n) i64   its source, a noise: item of DVG_STREAM_PAIR_IDENTITY, pair number * 64 + attempt
+//     number         (n) i64   pair number: --first + item of the set
+//     fate           (n) u8    0 written, 1 rejected
+//     reason         (n) u8    of a rejection: 1 inconsistent, 2 revoked; 0 none
 //     attempt        (n) i32   which attempt at this number it is, from 0
-//   with --recognizer, cosines of its embeddings of the images as stored:
+//   with --recognizer, cosines of its embeddings of the images as painted:
 //     cos_pair       (n) f32   between the two images
 //     cos_<D>        (n) f32   of each image to the identity
-// attributes: domain, visible.
+//   all of the attempt that the row is of; zero if revoked.
+// attributes: domain, visible; seed, identity_stream, attribute_stream, identity_source ("noise"); `inputs` has the digests of the models.
+//
+// The folder may grow: a larger --count makes the new shards, and the last one, if it was short, anew; index.h5 is taken away meanwhile. The result is that of
+// a run with the larger count from the start.
 #ifndef DVG_STAGES_GENERATE_H
 #define DVG_STAGES_GENERATE_H
 
+#include <stdio.h>
+
 #include "io/images.h"
 #include "stages/embed.h"
+#include "stages/ledger.h"
 #include "stages/pairs.h"
 
 enum { DVG_ATTRIBUTES_PERSON, DVG_ATTRIBUTES_ANY };
+enum { DVG_REVOKE_LIST, DVG_REVOKE_DROP, DVG_REVOKE_REMAKE };
+enum { DVG_GENERATE_BATCH = 8, DVG_MAX_ATTEMPTS = 64 };
 
 struct dvg_generate_settings {
-  char *generator, *sampler, *bank, *recognizer, *domain, *visible, *out;
-  int64_t count, per_shard, seed, attributes;
+  char *generator, *sampler, *bank, *recognizer, *domain, *visible, *out, *like;
+  char *revoke_people, *revoke_images, *revoke_file, *listing;
+  int64_t count, first, per_shard, seed, attributes, attempts, repair, only, revoke;
+  double min_consistency;
 };
 
 extern const struct dvg_stage dvg_stage_generate;
 
-// Attributes of real images, encoded once.
+// ---- attributes of real images, encoded once
+
 struct dvg_bank {
   int64_t n;      // images of this domain
   int64_t *row;   // (n) rows of the image set
@@ -42,5 +65,72 @@ struct dvg_bank {
 DVG_CHECKED enum dvg_status dvg_bank_create(struct dvg_bank *b, const struct dvg_world *w, const struct dvg_weights *generator,
                                             const struct dvg_image_set *set, const char *domain);
 void dvg_bank_free(struct dvg_bank *b);
+
+// ---- painting
+
+// Rows of the ledger with their images. Batches lie on fixed borders of the pair number, wherever a shard begins: the last bits of a matrix
+// product may depend on the place of a row in it.
+struct dvg_batch {
+  int64_t first, from, count; // number of its first pair; rows that are wanted: [from, from + count)
+  unsigned char *pixels[2];   // (BATCH,size,size,3)
+  int64_t number[DVG_GENERATE_BATCH], identity_item[DVG_GENERATE_BATCH];
+  int64_t attribute[2][DVG_GENERATE_BATCH], person[2][DVG_GENERATE_BATCH];
+  float identity[DVG_GENERATE_BATCH * DVG_CODE];
+  float cos_pair[DVG_GENERATE_BATCH], cos_identity[2][DVG_GENERATE_BATCH];
+  unsigned char fate[DVG_GENERATE_BATCH], reason[DVG_GENERATE_BATCH];
+  int32_t attempt[DVG_GENERATE_BATCH];
+};
+// Ends row i as dropped: its images, identity and cosines become zero. `size` is that of its images.
+void dvg_batch_drop(struct dvg_batch *b, int64_t i, int64_t size);
+
+struct dvg_painter {
+  const struct dvg_generate_settings *set; // borrowed
+  const struct dvg_image_set *images;      // the bank's, borrowed
+  const unsigned char *revoked;            // (N of images) or NULL; borrowed
+  enum dvg_revoked mode;                   // what becomes of pairs that draw on them
+  const char *domain[2];
+  struct dvg_weights generator, sampler;
+  struct dvg_bank bank[2];
+  struct dvg_pairs people; // who is in both domains of the bank, for --attributes person
+  struct dvg_embedder scorer;
+  // one graph for a batch of identities, one for their images in each domain
+  struct dvg_params sampler_params, decoder_params;
+  struct dvg_graph *sampling, *painting[2];
+  int noise, sampled, identity[2], z[2], style[2], image[2];
+  unsigned char *pixels[2]; // (BATCH,size,size,3) of one attempt
+};
+// Collective. Loads the networks and the bank, and adds them to the lineage. Free with dvg_painter_free, also after a failure.
+DVG_CHECKED enum dvg_status dvg_painter_create(struct dvg_painter *p, const struct dvg_world *w,
+                                               const struct dvg_generate_settings *set, const struct dvg_image_set *images,
+                                               struct dvg_lineage *lineage);
+void dvg_painter_free(struct dvg_painter *p);
+// Not collective. Makes the rows of the batch with todo[i] != 0, to their end: written or rejected.
+DVG_CHECKED enum dvg_status dvg_painter_paint(struct dvg_painter *p, struct dvg_batch *b, const unsigned char *todo);
+
+// ---- shards
+
+struct dvg_pair_rows { // what goes into files of pairs; all borrowed
+  const struct dvg_generate_settings *set;
+  const struct dvg_lineage *lineage;
+  struct dvg_painter *painter;  // NULL: nothing can be painted, rows are taken from an old shard
+  const unsigned char *revoked; // as in the painter
+  enum dvg_revoked mode;
+  int64_t n_images;             // of the bank
+};
+// Not collective. Writes the file with the pairs [first, first + n). Rows of the intact file `old` (NULL: none; may be `path`) of the same first number are
+// kept but for those that drew on revoked images.
+DVG_CHECKED enum dvg_status dvg_pairs_write(const struct dvg_pair_rows *rows, const char *path, const char *old, int64_t first, int64_t n);
+
+// Not collective. How many of a shard's written pairs draw on revoked images. `listing`, if not NULL, gets a line for each of these images:
+// "number domain row image person", with tabs; `names` are those of the bank's images.
+DVG_CHECKED enum dvg_status dvg_pairs_find_revoked(int64_t *n_found, FILE *listing, const char *path, const char *const domain[2],
+                                                   const struct dvg_image_set *images, char **names, const unsigned char *revoked);
+
+// ---- revocation
+
+// Not collective. revoked[row] = 1 (others untouched) for the rows of the bank that the settings name, and *n of them. DVG_ERROR_USAGE for
+// a name that the bank doesn't have.
+DVG_CHECKED enum dvg_status dvg_revoke_mark(unsigned char *revoked, const struct dvg_generate_settings *set,
+                                            const struct dvg_image_set *images, char **names, int64_t n_names);
 
 #endif

@@ -8,6 +8,7 @@
 #include "io/images.h"
 #include "io/shards.h"
 #include "io/sheet.h"
+#include "stages/ledger.h"
 
 enum { MAX_DOMAINS = 8, NAME_BYTES = 72 };
 
@@ -132,6 +133,7 @@ done:
 
 struct pairs {
   struct dvg_shard_reader *set;
+  struct dvg_ledger ledger; // rejected pairs have nothing to show
   int n_domains, n_scores, has_number;
   char image[MAX_DOMAINS][NAME_BYTES]; // datasets
   char score[MAX_DOMAINS + 1][NAME_BYTES];
@@ -197,7 +199,7 @@ static enum dvg_status write_notes(struct dvg_sheet *sheet, const struct pairs *
   return DVG_OK;
 }
 
-static enum dvg_status fill_pairs(struct dvg_sheet *sheet, const struct pairs *p, const struct dvg_inspect *s,
+static enum dvg_status fill_pairs(struct dvg_sheet *sheet, const struct pairs *p, int64_t first,
                                   int64_t n_items, int64_t columns) {
   unsigned char *pixels = NULL;
   DVG_TRY(DVG_NEW(&pixels, p->H * p->W * p->C, "an image"));
@@ -205,12 +207,13 @@ static enum dvg_status fill_pairs(struct dvg_sheet *sheet, const struct pairs *p
   for (int64_t c = 0; c < columns * p->n_domains; c++)
     dvg_sheet_column(sheet, c, p->image[c % p->n_domains] + 6);
   for (int64_t i = 0; i < n_items; i++) {
-    int64_t row = i / columns, column = i % columns * p->n_domains;
+    int64_t row = i / columns, column = i % columns * p->n_domains,
+            item = dvg_ledger_item(&p->ledger, first + i);
     for (int d = 0; d < p->n_domains; d++) {
-      DVG_TRY_GOTO(dvg_shard_reader_read(p->set, p->image[d], DVG_U8, s->first + i, 1, pixels));
+      DVG_TRY_GOTO(dvg_shard_reader_read(p->set, p->image[d], DVG_U8, item, 1, pixels));
       dvg_sheet_cell_u8(sheet, row, column + d, pixels, p->C);
     }
-    DVG_TRY_GOTO(write_notes(sheet, p, s->first + i, row, column));
+    DVG_TRY_GOTO(write_notes(sheet, p, item, row, column));
   }
 done:
   dvg_free(&pixels);
@@ -220,28 +223,36 @@ done:
 enum dvg_status dvg_contact_pairs(const char *folder, const struct dvg_inspect *s) {
   struct pairs p = {.n_domains = 0};
   struct dvg_sheet *sheet = NULL;
-  DVG_TRY(dvg_shard_reader_open(&p.set, folder, "pairs", 1));
+  DVG_TRY(dvg_shard_reader_open(&p.set, folder, "pairs", DVG_PAIRS_VERSION));
   int64_t n_items = dvg_shard_reader_items(p.set);
   enum dvg_status status;
+  DVG_TRY_GOTO(dvg_ledger_read(&p.ledger, p.set, folder));
   DVG_TRY_GOTO(dvg_artifact_each(dvg_shard_reader_first(p.set), take_pair_dataset, &p));
   if (p.n_domains == 0) status = dvg_fail(DVG_ERROR_INPUT, "%s: has no images (datasets image_DOMAIN)", folder);
   else if (s->first >= n_items)
     status = dvg_fail(DVG_ERROR_USAGE, "--first %lld: %s has %lld pairs", (long long)s->first, folder,
                       (long long)n_items);
   if (status != DVG_OK) goto done;
-  int64_t n = n_items - s->first < s->rows * s->columns ? n_items - s->first : s->rows * s->columns;
+  int64_t first = dvg_ledger_before(&p.ledger, s->first), n = p.ledger.n_written - first;
+  if (n > s->rows * s->columns) n = s->rows * s->columns;
+  if (n == 0) {
+    status = dvg_fail(DVG_ERROR_USAGE, "--first %lld: %s has rejected pairs only from there on",
+                      (long long)s->first, folder);
+    goto done;
+  }
   int64_t columns = cut(n < s->columns ? n : s->columns, dvg_sheet_most(p.W) / p.n_domains, "pairs in a row");
   int64_t rows = cut((n + columns - 1) / columns, dvg_sheet_most(p.H), "rows");
   if (rows * columns < n) n = rows * columns;
   char title[256];
   snprintf(title, sizeof title, "%.100s: pairs %lld to %lld of %lld%s", dvg_path_name(folder),
-           (long long)s->first, (long long)(s->first + n - 1), (long long)n_items,
-           p.n_scores ? "   id: cosine to the identity, cos: within the pair" : "");
+           (long long)dvg_ledger_item(&p.ledger, first), (long long)dvg_ledger_item(&p.ledger, first + n - 1),
+           (long long)n_items, p.n_scores ? "   id: cosine to the identity, cos: within the pair" : "");
   DVG_TRY_GOTO(dvg_sheet_create(&sheet, rows, columns * p.n_domains, p.H, p.W, title));
-  DVG_TRY_GOTO(fill_pairs(sheet, &p, s, n, columns));
+  DVG_TRY_GOTO(fill_pairs(sheet, &p, first, n, columns));
   status = dvg_sheet_write(sheet, s->sheet);
 done:
   dvg_sheet_free(&sheet);
   dvg_shard_reader_close(&p.set);
+  dvg_ledger_free(&p.ledger);
   return status;
 }

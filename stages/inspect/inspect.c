@@ -1,6 +1,5 @@
 #include "stages/inspect/inspect.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include "stages/inspect/contact.h"
 #include "stages/inspect/describe.h"
 #include "stages/inspect/export.h"
+#include "stages/inspect/verify.h"
 
 static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct dvg_inspect, file, "file", NULL,
@@ -154,9 +154,14 @@ static enum dvg_status list_shards(const struct finding *f) {
     goto done;
   }
   dvg_info("shards");
-  for (int64_t k = 0; k < n; k++)
-    dvg_info("  shard-%06lld.h5  %lld items from %lld  sha256 %s", (long long)k, (long long)rows[k],
-             (long long)first[k], digest[k]);
+  int64_t per_group = DVG_SHARDS_PER_GROUP;
+  if (dvg_artifact_has_attribute(a, "shards_per_group"))
+    DVG_TRY_GOTO(dvg_artifact_get_int(a, "shards_per_group", &per_group));
+  for (int64_t k = 0; k < n; k++) {
+    char name[DVG_SHARD_NAME];
+    dvg_shards_name(name, per_group, k);
+    dvg_info("  %s  %lld items from %lld  sha256 %s", name, (long long)rows[k], (long long)first[k], digest[k]);
+  }
 done:
   dvg_free(&digest);
   dvg_free(&first);
@@ -240,14 +245,11 @@ static enum dvg_status verify_file(const char *path) {
   return status;
 }
 
-// Collective. Of a set, rank 0 first checks the index and shard 0 alone, so that a missing shard is named once;
-// then all ranks share the others: with ranks counted from 1, shard 0 and the index are nobody's.
-static enum dvg_status verify(const struct finding *f, const struct dvg_world *w, int is_set) {
-  enum dvg_status status = DVG_OK;
-  if (w->rank == 0) status = is_set ? dvg_shards_verify(f->s->file, 0, INT_MAX) : verify_file(f->s->file);
-  DVG_TRY(dvg_world_agree(w, status));
-  if (is_set) status = dvg_shards_verify(f->s->file, w->rank + 1, w->size);
-  return dvg_world_agree(w, status);
+// Collective.
+static enum dvg_status verify(const struct dvg_inspect *s, const struct dvg_world *w) {
+  int is_set = dvg_world_max(w, w->rank == 0 && is_folder(s->file)) != 0;
+  if (is_set) return dvg_verify_set(s->file, w, !s->json);
+  return dvg_world_agree(w, w->rank == 0 ? verify_file(s->file) : DVG_OK);
 }
 
 enum dvg_status dvg_inspect_run(const struct dvg_options *o, const struct dvg_world *w) {
@@ -255,13 +257,10 @@ enum dvg_status dvg_inspect_run(const struct dvg_options *o, const struct dvg_wo
   struct finding f = {.s = s};
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? check_settings(s) : DVG_OK));
+  if (s->verify) DVG_TRY_GOTO(verify(s, w)); // first: of what is damaged nothing else may be readable
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? find(&f) : DVG_OK));
-  int is_set = dvg_world_max(w, f.is_set) != 0;
   if (!s->json) DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? print_finding(&f) : DVG_OK));
-  if (s->verify) {
-    DVG_TRY_GOTO(verify(&f, w, is_set));
-    if (!s->json && w->rank == 0) dvg_info("verified: %s", f.digest);
-  }
+  if (s->verify && !s->json && w->rank == 0) dvg_info("verified: %s", f.digest);
   if (s->sheet[0]) {
     DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? draw(&f) : DVG_OK));
     if (!s->json) dvg_info("sheet        %s", s->sheet);

@@ -80,6 +80,7 @@ struct job {
   struct dvg_weights start;
   struct dvg_model model;
   struct dvg_shard_reader *pairs;
+  struct dvg_ledger ledger; // which pairs are there to be learnt from: rejected ones have no images
   int64_t n_pairs, pair_size, pair_channels, n_rows, *row, n_both, n_one_domain, steps_per_epoch, n_steps;
   struct dvg_epochs real_epochs, pair_epochs;
   struct dvg_teacher teacher;
@@ -119,7 +120,8 @@ static enum dvg_status fill_real(struct job *j, int64_t i, int64_t place) {
 static enum dvg_status fill_pair(struct job *j, int64_t i, int64_t place) {
   const struct dvg_recognizer_phase *p = &j->phase;
   const char *domain[2] = {j->set->domain, j->set->visible};
-  int64_t k = dvg_epochs_item(&j->pair_epochs, place), offset = (j->pair_size - j->model.size) / 2;
+  int64_t k = dvg_ledger_item(&j->ledger, dvg_epochs_item(&j->pair_epochs, place)),
+          offset = (j->pair_size - j->model.size) / 2;
   for (int d = 0; d < 2; d++) {
     char name[96];
     snprintf(name, sizeof name, "image_%.80s", domain[d]);
@@ -267,7 +269,7 @@ static enum dvg_status list_rows(void *job) {
 
 static enum dvg_status open_pairs(void *job) {
   struct job *j = job;
-  DVG_TRY(dvg_shard_reader_open(&j->pairs, j->set->pairs, "pairs", 1));
+  DVG_TRY(dvg_shard_reader_open(&j->pairs, j->set->pairs, "pairs", DVG_PAIRS_VERSION));
   const char *domain[2] = {j->set->domain, j->set->visible};
   for (int d = 0; d < 2; d++) {
     char name[96];
@@ -289,7 +291,11 @@ static enum dvg_status open_pairs(void *job) {
                       (long long)dims[3], domain[1]);
     j->pair_size = dims[1], j->pair_channels = dims[3];
   }
-  j->n_pairs = dvg_shard_reader_items(j->pairs);
+  DVG_TRY(dvg_ledger_read(&j->ledger, j->pairs, j->set->pairs));
+  j->n_pairs = j->ledger.n_written;
+  if (j->ledger.n_rejected > 0)
+    dvg_info("%s: %lld pairs; %lld were rejected", j->set->pairs, (long long)j->n_pairs,
+             (long long)j->ledger.n_rejected);
   return DVG_OK;
 }
 
@@ -321,7 +327,10 @@ static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   if (!set->pretrain)
     dvg_info("%lld people in both %s and %s, %lld in one of them only, who are trained on as well; %lld images",
              (long long)j->n_both, set->domain, set->visible, (long long)j->n_one_domain, (long long)j->n_rows);
-  if (uses_pairs(set)) DVG_TRY(dvg_world_root_first(j->w, open_pairs, j));
+  if (uses_pairs(set)) {
+    DVG_TRY(dvg_world_root_first(j->w, open_pairs, j));
+    DVG_TRY(dvg_stage_check_shards(j->w, j->pairs));
+  }
   dvg_lineage_add(lineage, "images", set->images, dvg_artifact_digest(j->images.file));
   if (set->start[0]) dvg_lineage_add(lineage, "start", set->start, j->start.digest);
   if (set->distill[0]) dvg_lineage_add(lineage, "teacher", set->distill, j->teacher.digest);
@@ -440,6 +449,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   dvg_epochs_free(&j.real_epochs);
   dvg_epochs_free(&j.pair_epochs);
   dvg_shard_reader_close(&j.pairs);
+  dvg_ledger_free(&j.ledger);
   dvg_image_set_close(&j.images);
   dvg_free(&j.teacher.target);
   dvg_free(&j.row);

@@ -14,6 +14,7 @@
 #include "io/shards.h"
 #include "stages/embed.h"
 #include "stages/epoch.h"
+#include "stages/ledger.h"
 #include "stages/trainer.h"
 
 enum dvg_contrast { DVG_CONTRAST_BOTH, DVG_CONTRAST_PUBLIC, DVG_CONTRAST_PULL, DVG_CONTRAST_NONE };

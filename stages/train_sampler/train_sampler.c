@@ -188,6 +188,7 @@ static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
 static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   const struct dvg_sampler_settings *set = j->set;
   DVG_TRY(dvg_world_root_first(j->w, open_features, j));
+  DVG_TRY(dvg_stage_check_shards(j->w, j->features));
   dvg_lineage_add(lineage, "features", set->features, dvg_shard_reader_digest(j->features));
   j->steps_per_epoch = (j->n_features + set->batch - 1) / set->batch;
   DVG_TRY(dvg_train_check_dump(j->w, &set->train, set->epochs * j->steps_per_epoch));

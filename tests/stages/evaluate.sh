@@ -83,6 +83,12 @@ for n in 2 3 4; do check "pairs on $n ranks" cmp p1/evaluation.h5 "p$n/evaluatio
 for n in 2 3 4; do check "pairs' JSON on $n ranks" cmp p1/metrics.json "p$n/metrics.json"; done
 check "a sample of the pairs" evaluate 2 --pairs pairs --pairs-sample 5 --out sample
 is "is as large as asked" "$(metric sample sampled)/$(metric sample items)" 5/21
+cp -r pairs dropped
+check "a person revoked" run 0 dvg-generate --bank toy.h5 --out dropped --revoke drop --revoke-people "#0"
+drew=$(sed -n 's/^dropped: \([0-9]*\) of 21 pairs drew on .*/\1/p' "$output")
+check "without rejected pairs" evaluate 2 --pairs dropped --out rejected
+is "are as many as were written" "$(metric rejected items)" $((21 - drew))
+if [ "$drew" -gt 0 ]; then report good; else report bad "a person revoked" "nobody drew on them"; fi
 check "images and pairs together" evaluate 2 --images toy.h5 --pairs pairs --out both
 # A used folder: what another run left and this one doesn't make goes, and evaluation.h5 first of all.
 cp -r both used

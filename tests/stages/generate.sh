@@ -21,7 +21,7 @@ for n in 0 1 2 3 4; do
   [ $n = 0 ] || check "the same files on $n" diff -r set0 set$n
 done
 is "the files" "$(ls set0 | tr '\n' ' ')" \
-  "index.h5 shard-000000.h5 shard-000001.h5 shard-000002.h5 shard-000003.h5 shard-000004.h5 "
+  "index.h5 request.h5 shard-000000.h5 shard-000001.h5 shard-000002.h5 shard-000003.h5 shard-000004.h5 "
 check "verifies" run 2 dvg-inspect set0 --verify
 check "more ranks than shards" generate 4 one_shard --per-shard 100
 check "attributes of any two images" generate 2 any --attributes any
@@ -37,7 +37,8 @@ if [ $has_h5py = yes ]; then
   cat >pairs.py <<'END'
 import h5py, numpy, sys
 sets = {name: h5py.File(f"{name}/index.h5") for name in ("set0", "one_shard", "ones", "bare", "seed")}
-columns = {"image_NIR", "image_VIS", "attribute_NIR", "attribute_VIS", "identity", "number", "fate", "attempt"}
+columns = {"image_NIR", "image_VIS", "attribute_NIR", "attribute_VIS", "person_NIR", "person_VIS", "identity", "identity_item", "number", "fate",
+           "reason", "attempt"}
 scores = {"cos_pair", "cos_NIR", "cos_VIS"}
 whole = {name: sets["set0"][name][()] for name in columns | scores}
 for name, file in sets.items():
@@ -45,13 +46,15 @@ for name, file in sets.items():
     assert have == (columns if name == "bare" else columns | scores), (name, have)
     same = all(numpy.array_equal(file[key][()], whole[key][: len(file[key])]) for key in have - {"number"})
     assert same == (name != "seed"), name
-assert list(whole["number"]) == list(range(23)) and not whole["fate"].any() and not whole["attempt"].any()
+assert list(whole["number"]) == list(range(23)) and not whole["fate"].any() and not whole["reason"].any() and not whole["attempt"].any()
+assert (whole["identity_item"] == 64 * whole["number"]).all()
 assert whole["image_NIR"].shape == (23, 32, 32, 3) and whole["image_NIR"].dtype == numpy.uint8
 assert numpy.allclose(numpy.linalg.norm(whole["identity"], axis=1), 1, atol=1e-5)
 bank = h5py.File("toy.h5")
 domains = [text.decode() for text in bank["domain_name"][()]]
 for domain in "NIR", "VIS":
     rows = whole["attribute_" + domain]
+    assert (bank["identity"][()][rows] == whole["person_" + domain]).all()
     assert (bank["domain"][()][rows] == domains.index(domain)).all() and len(set(rows)) > 3, rows
 people = {name: [bank["identity"][()][pairs[f"attribute_{d}"][()]] for d in ("NIR", "VIS")]
           for name, pairs in (("person", whole), ("any", h5py.File("any/index.h5")))}
@@ -112,14 +115,27 @@ count=23
 
 # ---- other settings into the same folder
 
-for o in "--per-shard 4" "--count 24" "--seed 2"; do
+for o in "--per-shard 4" "--first 1" "--seed 2" "--attempts 2"; do
   # shellcheck disable=SC2086 # words
-  expect_fail "other settings: $o" 3 "set0/shard-000000.h5.*other settings" generate 2 set0 $o
+  expect_fail "other settings: $o" 3 "set0/request.h5.*other settings" generate 2 set0 $o
 done
+expect_fail "fewer pairs" 3 "set0: 23 pairs were asked for; --count 22 would throw some away" generate 2 set0 --count 22
 check "other weights" run 0 make_weights --net identity_sampler --width 0.1 --seed 2 --out other.h5
-expect_fail "another sampler" 3 "set0/shard-000000.h5.*other inputs" generate 2 set0 --sampler other.h5
-expect_fail "no recogniser" 3 "set0/shard-000000.h5.*other inputs" generate 2 set0 --recognizer ""
+expect_fail "another sampler" 3 "set0/request.h5.*other inputs" generate 2 set0 --sampler other.h5
+expect_fail "no recogniser" 3 "set0/request.h5.*other inputs" generate 2 set0 --recognizer ""
 check "the earlier result is untouched" diff -r set0 set1
+
+# ---- more of the same
+
+for n in 0 1 3; do # the last shard full, nearly empty, and both
+  case $n in 0) steps="10 23" ;; 1) steps="11 23" ;; 3) steps="4 15 16 23" ;; esac
+  for k in $steps; do check "to $k pairs" generate $n grown$n --count "$k"; done
+  check "grown on $n: the same files" diff -r grown$n set0
+done
+check "a part" generate 0 cut --count 12
+before=$(stat -c %y cut/shard-000000.h5 cut/shard-000001.h5)
+check "and grows" generate 2 cut --count 23
+is "without the full shards" "$(stat -c %y cut/shard-000000.h5 cut/shard-000001.h5)" "$before"
 
 # ---- what is refused
 
@@ -180,7 +196,9 @@ import h5py
 with h5py.File("silent.h5", "r+") as file:
     for name in "fc.weight", "fc.bias": file[name][...] = 0'
   expect_fail "no embedding" 6 "silent.h5: gives an image no embedding" generate 1 x --recognizer silent.h5
-  is "no embedding: no shard" "$(find x -type f 2>/dev/null | wc -l)" 0
+  is "no embedding: no shard" "$(find x -name 'shard*' | wc -l)" 0
+  check "other settings where nothing is yet" generate 2 x --count 3
+  rm -r x
   bad "a weight that is no number" 3 "poisoned.h5: decoder.* is not finite at 0" --generator poisoned.h5
 else skip "a weight that is no number: $python has no h5py"; fi
 summary

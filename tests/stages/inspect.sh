@@ -59,7 +59,7 @@ says "what it was computed with" '"machine":"[a-z0-9]+ kernels, OpenBLAS [0-9.]+
 
 # ---- sets
 check "a set" inspect 1 pairs
-for line in '^schema +pairs, version 1, a set of 21 items in 3 shards of 8$' '^root sha256 +[0-9a-f]{64}$' '^ +sampler +s.h5 +sha256 '; do
+for line in '^schema +pairs, version 2, a set of 21 items in 3 shards of 8$' '^root sha256 +[0-9a-f]{64}$' '^ +sampler +s.h5 +sha256 '; do
   says "of a set" "$line"
 done
 check "a set with a slash" inspect 1 pairs/ --list
@@ -86,8 +86,20 @@ for n in 1 2 4; do expect_fail "a byte of a shard is changed, on $n" 3 'bad/shar
 cp pairs/shard-000000.h5 bad/shard-000001.h5
 expect_fail "a shard is another one" 3 'bad/shard-000001.h5: is not the shard' inspect 3 bad --verify
 rm bad/shard-000001.h5
-expect_fail "a shard is missing" 3 'bad/shard-000001.h5: is missing' inspect 3 bad --verify
-rm bad/index.h5
+expect_fail "a shard is missing" 4 'bad/shard-000001.h5: cannot open: No such file' inspect 3 bad --verify
+says "its pairs are pending" '^pairs: 21 requested = 13 written .* 8 pending$'
+damage bad/shard-000000.h5 100000
+all_bad() { ! inspect "$1" bad --verify; }
+for n in 1 3; do
+  check "all that is bad, on $n" all_bad $n
+  is "is named, on $n" "$(grep -c ': error: .*shard-00000[01].h5: ' "$output.err")" 2
+done
+rm -f bad/index.h5
+expect_fail "damage without an index" 3 'bad/shard-000000.h5' inspect 2 bad --verify
+says "and what is there" '^pairs: 21 requested = 5 written .* 16 pending$'
+cp pairs/shard-000000.h5 bad
+expect_fail "a set isn't finished" 3 "bad: the set isn't finished: 8 pairs are pending" inspect 2 bad --verify
+rm -f bad/index.h5
 expect_fail "a set is unfinished" 3 "bad: a folder without index.h5, but with shards: the set isn't finished" inspect 3 bad
 
 # ---- sheets

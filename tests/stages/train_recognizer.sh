@@ -142,6 +142,18 @@ for c in public:"classification pull push" pull:"classification pull" none:"clas
   check "$kind on 1" train 1 ${kind}1 --contrast $kind --pairs "$pairs"
   same "$kind" $kind ${kind}1
 done
+# Rejected pairs have no images: nobody learns from them.
+cp -r pairs dropped
+check "two people revoked" run 0 dvg-generate --bank toy.h5 --out dropped --revoke drop --revoke-people '#0,#1'
+check "with rejected pairs" train 2 rejected --pairs dropped --jitter 0 --dump-step 4 --dump rejected.h5
+says "says how many" "^dropped: [3-9] pairs; [2-8] were rejected$"
+if [ $has_h5py = yes ]; then
+  check "with rejected pairs: black images are not learnt from" $python -c '
+import h5py
+inputs = h5py.File("rejected.h5")["input"]
+images = [inputs[micro]["image"][()].reshape(-1, 32 * 32) for micro in inputs]
+assert sum(len(x) for x in images) == 6 + 2 * 6 and all((x.std(axis=1) > 0).all() for x in images)'
+else skip "with rejected pairs: $python has no h5py"; fi
 check "without phase I" train 2 direct --head-epochs 0
 absent "without phase I" direct/phase1.checkpoint.h5
 check "faces of 4, one in visible light only" run 0 make_images --people 4 --images 2 --size 36 --out set

@@ -391,6 +391,15 @@ static void single_options_are_set(void) {
   dvg_log_quiet(0);
   CU_ASSERT_EQUAL(s.count, 12); // a refused value changes nothing
   CU_ASSERT_STRING_EQUAL(s.out, "y");
+  // Several at once, as stored settings have them; what they don't name stays.
+  CHECK_OK(dvg_options_apply(&o, "count = 13\nnote = \"two\\nlines\"\n", "set/request.h5"));
+  CU_ASSERT_EQUAL(s.count, 13);
+  CU_ASSERT_STRING_EQUAL(s.note, "two\nlines");
+  CU_ASSERT_STRING_EQUAL(s.out, "y");
+  dvg_log_quiet(1);
+  CU_ASSERT_EQUAL(dvg_options_apply(&o, "cuont = 5\n", "set/request.h5"), DVG_ERROR_USAGE);
+  CU_ASSERT_EQUAL(dvg_options_apply(&o, "count\n", "set/request.h5"), DVG_ERROR_USAGE);
+  dvg_log_quiet(0);
   dvg_options_free(&o);
 }
 

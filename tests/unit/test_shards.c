@@ -1,4 +1,5 @@
 // Sharded sets: pending, index, reading across borders, damage.
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,13 @@ static void describes(void) {
   dvg_log_quiet(0);
 }
 
+static enum dvg_status find_pending(const struct dvg_shards *s, const char *schema, int64_t version,
+                                    const char *with, const char *of, unsigned char *todo) {
+  for (int64_t k = 0; k < s->n_shards; k++)
+    DVG_TRY(dvg_shards_is_pending(s, k, schema, version, with, of, &todo[k]));
+  return DVG_OK;
+}
+
 static int count(const unsigned char *todo) {
   int n = 0;
   for (int64_t k = 0; k < SHARDS; k++) n += todo[k];
@@ -81,32 +89,31 @@ static void pending(void) {
   struct dvg_shards s;
   unsigned char todo[SHARDS];
   CHECK_OK(dvg_shards_create(&s, at("p"), N, PER));
-  CHECK_OK(dvg_shards_pending(&s, "pairs", 2, settings, inputs, todo));
+  CHECK_OK(find_pending(&s, "pairs", 2, settings, inputs, todo));
   CU_ASSERT_EQUAL(count(todo), 5);
   write_shard(&s, 1, settings, 5);
   write_shard(&s, 2, settings, 4); // too short
   CHECK_OK(dvg_path_write_text(at("p/shard-000003.h5"), "rubbish"));
   CHECK_OK(dvg_path_write_text(at("p/shard-000004.h5.part"), "killed here"));
   dvg_log_quiet(1);
-  CHECK_OK(dvg_shards_pending(&s, "pairs", 2, settings, inputs, todo));
+  CHECK_OK(find_pending(&s, "pairs", 2, settings, inputs, todo));
   CU_ASSERT_TRUE(todo[0] && !todo[1] && todo[2] && todo[3] && todo[4]);
   // A truncated one.
   unsigned char *bytes = NULL;
   size_t n_bytes = 0;
   CHECK_OK(dvg_path_read_bytes(at("p/shard-000001.h5"), 1 << 20, &bytes, &n_bytes));
   CHECK_OK(dvg_path_write_bytes(at("p/shard-000003.h5"), bytes, n_bytes - 100));
-  CHECK_OK(dvg_shards_pending(&s, "pairs", 2, settings, inputs, todo));
+  CHECK_OK(find_pending(&s, "pairs", 2, settings, inputs, todo));
   CU_ASSERT_TRUE(count(todo) == 4 && todo[3]);
   dvg_free(&bytes);
   // Of another run, of another kind: refused, not overwritten.
-  CU_ASSERT_EQUAL(dvg_shards_pending(&s, "pairs", 2, "seed = 2\n", inputs, todo), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_shards_pending(&s, "pairs", 2, settings, "weights w.h5 4567\n", todo),
-                  DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_shards_pending(&s, "features", 2, settings, inputs, todo), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_shards_pending(&s, "pairs", 3, settings, inputs, todo), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(find_pending(&s, "pairs", 2, "seed = 2\n", inputs, todo), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(find_pending(&s, "pairs", 2, settings, "weights w.h5 4567\n", todo), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(find_pending(&s, "features", 2, settings, inputs, todo), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(find_pending(&s, "pairs", 3, settings, inputs, todo), DVG_ERROR_INPUT);
   dvg_log_quiet(0);
   for (int64_t k = 0; k < SHARDS; k++) write_shard(&s, k, settings, dvg_shards_rows(&s, k));
-  CHECK_OK(dvg_shards_pending(&s, "pairs", 2, settings, NULL, todo));
+  CHECK_OK(find_pending(&s, "pairs", 2, settings, NULL, todo));
   CU_ASSERT_EQUAL(count(todo), 0);
   dvg_shards_free(&s);
 }
@@ -157,7 +164,7 @@ static void index_shows_all(void) {
     CU_ASSERT_EQUAL(dvg_artifact_read(a, "number", DVG_I64, 0, N, numbers), DVG_ERROR_INPUT);
     dvg_artifact_close(&a);
   }
-  CU_ASSERT_EQUAL(dvg_shards_verify(at("moved"), 0, 1), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shards_verify(at("moved"), 0, 1), DVG_ERROR_IO);
   dvg_log_quiet(0);
   dvg_shards_free(&s);
 }
@@ -211,16 +218,25 @@ static void reads_across_borders(void) {
   dvg_shard_reader_close(&r);
   CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "features", 2), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 1), DVG_ERROR_INPUT);
-  // A shard exchanged for another good one, at once and later.
+  // A shard exchanged for another good one, damaged, missing: found when it is read, or looked for before.
   CHECK_OK(dvg_shard_reader_open(&r, at("r"), "pairs", 2));
-  write_shard(&s, 3, "seed = 9\n", 5);
-  CU_ASSERT_EQUAL(dvg_shard_reader_read(r, "number", DVG_I64, 15, 1, &number), DVG_ERROR_INPUT);
-  CHECK_OK(dvg_shard_reader_read(r, "number", DVG_I64, 20, 1, &number));
+  CU_ASSERT_EQUAL(dvg_shard_reader_check(r, 0, 1), -1);
+  for (int k = 0; k < 3; k++) {
+    if (k == 0) write_shard(&s, 3, "seed = 9\n", 5);
+    if (k == 1) CHECK_OK(dvg_path_write_text(at("r/shard-000003.h5"), "no shard"));
+    if (k == 2) CHECK_OK(dvg_path_remove(at("r/shard-000003.h5")));
+    enum dvg_status want = k == 2 ? DVG_ERROR_IO : DVG_ERROR_INPUT;
+    CU_ASSERT_EQUAL(dvg_shard_reader_read(r, "number", DVG_I64, 15, 1, &number), want);
+    CHECK_OK(dvg_shard_reader_read(r, "number", DVG_I64, 20, 1, &number));
+    CU_ASSERT_EQUAL(dvg_shard_reader_check(r, 0, 1), 3);
+    CU_ASSERT_EQUAL(dvg_shard_reader_check(r, 1, 2), 3);
+    CU_ASSERT_EQUAL(dvg_shard_reader_check(r, 0, 2), -1);
+    dvg_log_quiet(1); // a check ends with messages on
+    CU_ASSERT_EQUAL(dvg_shard_reader_say(r, 3), want);
+    CHECK_OK(dvg_shard_reader_say(r, 2));
+  }
   dvg_shard_reader_close(&r);
-  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 2), DVG_ERROR_INPUT);
-  CHECK_OK(dvg_path_write_text(at("r/shard-000003.h5"), "no shard"));
-  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 2), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(unlink(at("r/shard-000003.h5")), 0);
+  CU_ASSERT_EQUAL(unlink(at("r/shard-000000.h5")), 0); // the first is opened at once
   CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 2), DVG_ERROR_IO);
   CU_ASSERT_PTR_NULL(r);
   dvg_log_quiet(0);
@@ -249,7 +265,10 @@ static void verifies(void) {
   dvg_log_quiet(1);
   CU_ASSERT_EQUAL(dvg_shards_verify(at("v"), 0, 1), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(dvg_shards_verify(at("v"), 3, 5), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shards_verify_share(at("v"), 3, 5), DVG_ERROR_INPUT);
   dvg_log_quiet(0);
+  CHECK_OK(dvg_shards_verify_share(at("v"), INT_MAX - 1, INT_MAX)); // nothing but the index
+  CHECK_OK(dvg_shards_verify_index(at("v")));
   CHECK_OK(dvg_shards_verify(at("v"), 2, 5));
   CHECK_OK(dvg_shards_verify(at("v"), 0, 5));
   dvg_shards_free(&s);

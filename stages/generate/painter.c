@@ -1,0 +1,297 @@
+// The networks, and a batch of pairs made with them: attempts, scores, what is accepted.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "common/base/rng.h"
+#include "stages/generate/generate.h"
+
+enum { BATCH = DVG_GENERATE_BATCH };
+
+// ---- the networks
+
+static enum dvg_status build(struct dvg_painter *p) {
+  DVG_TRY(dvg_graph_create(&p->sampling));
+  p->noise = dvg_graph_input(p->sampling, "noise", BATCH, DVG_CODE, 1, 1);
+  p->sampled =
+      dvg_identity_sampler(p->sampling, (struct dvg_scope){&p->sampler_params, ""}, p->sampler.model, p->noise);
+  dvg_graph_keep(p->sampling, p->sampled);
+  for (int d = 0; d < 2; d++) {
+    char lower[64];
+    dvg_weights_domain(lower, sizeof lower, p->domain[d]);
+    DVG_TRY(dvg_graph_create(&p->painting[d]));
+    struct dvg_graph *g = p->painting[d];
+    struct dvg_scope s = {&p->decoder_params, "decoder."};
+    p->identity[d] = dvg_graph_input(g, "identity", BATCH, DVG_CODE, 1, 1);
+    p->z[d] = dvg_graph_input(g, "z", BATCH, DVG_CODE, 1, 1);
+    p->style[d] = dvg_graph_input(g, "style", BATCH, dvg_style_values(p->generator.model), 1, 1);
+    p->image[d] = dvg_decoder_head(g, s, lower,
+                                   dvg_decoder(g, s, p->generator.model, p->identity[d], p->z[d], p->style[d]));
+    dvg_graph_keep(g, p->image[d]);
+  }
+  return DVG_OK;
+}
+
+// After build: the second graph adds its head to the parameters of the first.
+static enum dvg_status plan(struct dvg_painter *p) {
+  DVG_TRY(dvg_graph_plan(p->sampling, 0));
+  for (int d = 0; d < 2; d++) {
+    DVG_TRY(dvg_graph_plan(p->painting[d], 0));
+    DVG_TRY(DVG_NEW(&p->pixels[d], BATCH * p->generator.model.size * p->generator.model.size * 3,
+                    "batch of pairs"));
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status check_domains(const struct dvg_painter *p) {
+  char asked[256], wanted[256];
+  snprintf(asked, sizeof asked, "%s,%s", p->domain[0], p->domain[1]);
+  dvg_weights_domain(wanted, sizeof wanted, asked);
+  if (strcmp(wanted, p->generator.domains) != 0)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: paints the domains %s, but %s are asked for", p->generator.path,
+                    p->generator.domains, wanted);
+  return DVG_OK;
+}
+
+static enum dvg_status check_scorer(const struct dvg_painter *p) {
+  int64_t takes = p->scorer.file.model.size, size = p->generator.model.size;
+  if (takes > size)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: takes images of size %lld, but %s paints %lld", p->scorer.file.path,
+                    (long long)takes, p->generator.path, (long long)size);
+  return DVG_OK;
+}
+
+static enum dvg_status find_people(void *context) {
+  struct dvg_painter *p = context;
+  return dvg_pairs_find(&p->people, p->images, p->domain[0], p->domain[1]);
+}
+
+static enum dvg_status load(struct dvg_painter *p, const struct dvg_world *w) {
+  DVG_TRY(dvg_weights_describe(&p->generator, w, p->set->generator, "generator"));
+  DVG_TRY(dvg_weights_describe(&p->sampler, w, p->set->sampler, "identity_sampler"));
+  DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check_domains(p) : DVG_OK));
+  for (int d = 0; d < 2; d++) DVG_TRY(dvg_bank_create(&p->bank[d], w, &p->generator, p->images, p->domain[d]));
+  if (p->set->attributes == DVG_ATTRIBUTES_PERSON) {
+    DVG_TRY(dvg_world_root_first(w, find_people, p));
+    dvg_info("attributes of %lld people in both %s and %s; %lld people in one of them only are left out",
+             (long long)p->people.n_people, p->domain[0], p->domain[1], (long long)p->people.n_one_domain);
+  }
+  DVG_TRY(dvg_world_agree(w, build(p)));
+  DVG_TRY(dvg_weights_check(&p->sampler_params, "", &p->sampler, w, 1));
+  DVG_TRY(dvg_weights_check(&p->decoder_params, "", &p->generator, w, 1));
+  DVG_TRY(dvg_world_agree(w, plan(p)));
+  DVG_TRY(dvg_weights_load(&p->sampler_params, "", &p->sampler, w, 1));
+  DVG_TRY(dvg_weights_load(&p->decoder_params, "", &p->generator, w, 1));
+  if (!p->set->recognizer[0]) return DVG_OK;
+  DVG_TRY(dvg_embedder_create(&p->scorer, w, p->set->recognizer));
+  return dvg_world_agree(w, w->rank == 0 ? check_scorer(p) : DVG_OK);
+}
+
+enum dvg_status dvg_painter_create(struct dvg_painter *p, const struct dvg_world *w,
+                                   const struct dvg_generate_settings *set, const struct dvg_image_set *images,
+                                   struct dvg_lineage *lineage) {
+  *p = (struct dvg_painter){.set = set, .images = images, .domain = {set->domain, set->visible}};
+  dvg_params_init(&p->sampler_params);
+  dvg_params_init(&p->decoder_params);
+  DVG_TRY(load(p, w));
+  dvg_lineage_add(lineage, "generator", set->generator, p->generator.digest);
+  dvg_lineage_add(lineage, "sampler", set->sampler, p->sampler.digest);
+  dvg_lineage_add(lineage, "bank", set->bank, dvg_artifact_digest(images->file));
+  if (p->scorer.graph) dvg_lineage_add(lineage, "recognizer", set->recognizer, p->scorer.file.digest);
+  return DVG_OK;
+}
+
+void dvg_painter_free(struct dvg_painter *p) {
+  for (int d = 0; d < 2; d++) {
+    dvg_bank_free(&p->bank[d]);
+    dvg_graph_free(&p->painting[d]);
+    dvg_free(&p->pixels[d]);
+  }
+  dvg_graph_free(&p->sampling);
+  dvg_params_free(&p->sampler_params);
+  dvg_params_free(&p->decoder_params);
+  dvg_pairs_free(&p->people);
+  dvg_embedder_free(&p->scorer);
+}
+
+// ---- one attempt at some pairs of a batch
+
+// Planar floats in [0,1] to interleaved bytes.
+static void to_bytes(unsigned char *out, const float *planes, int64_t places) {
+  for (int64_t s = 0; s < places; s++)
+    for (int64_t c = 0; c < 3; c++) out[s * 3 + c] = (unsigned char)lrintf(255 * planes[c * places + s]);
+}
+
+// from[i]: the row whose noise and attributes place i gets; its own, or, where there is nothing to make, that
+// of a row that is made.
+static void sample(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from) {
+  float *noise = dvg_graph_values(p->sampling, p->noise);
+  for (int64_t i = 0; i < BATCH; i++) {
+    struct dvg_rng r;
+    dvg_rng_init(&r, (uint64_t)p->set->seed, DVG_STREAM_PAIR_IDENTITY, (uint64_t)b->identity_item[from[i]]);
+    dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
+  }
+  dvg_graph_forward(p->sampling);
+}
+
+static void paint(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from, int d) {
+  const struct dvg_bank *bank = &p->bank[d];
+  struct dvg_graph *g = p->painting[d];
+  int64_t places = p->generator.model.size * p->generator.model.size;
+  memcpy(dvg_graph_values(g, p->identity[d]), dvg_graph_values(p->sampling, p->sampled),
+         sizeof(float) * BATCH * DVG_CODE);
+  for (int64_t i = 0; i < BATCH; i++) {
+    int64_t k = bank->place[b->attribute[d][from[i]]];
+    memcpy(dvg_graph_values(g, p->z[d]) + i * DVG_CODE, bank->z + k * DVG_CODE, DVG_CODE * sizeof(float));
+    memcpy(dvg_graph_values(g, p->style[d]) + i * bank->n_style, bank->style + k * bank->n_style,
+           (size_t)bank->n_style * sizeof(float));
+  }
+  dvg_graph_forward(g);
+  const float *planes = dvg_graph_values(g, p->image[d]);
+  for (int64_t i = 0; i < BATCH; i++) to_bytes(p->pixels[d] + i * places * 3, planes + i * places * 3, places);
+}
+
+static float cosine(const float *a, const float *b) {
+  double sum = 0;
+  for (int64_t c = 0; c < DVG_CODE; c++) sum += (double)a[c] * b[c];
+  return (float)sum;
+}
+
+static enum dvg_status score(struct dvg_painter *p, struct dvg_batch *b, const unsigned char *active) {
+  int64_t size = p->generator.model.size;
+  float embedding[2][BATCH * DVG_CODE];
+  for (int d = 0; d < 2; d++) {
+    DVG_TRY(dvg_embed_pixels(&p->scorer, p->pixels[d], BATCH, size, size, 3, embedding[d]));
+    for (int64_t i = 0; i < BATCH; i++)
+      if (active[i]) b->cos_identity[d][i] = cosine(embedding[d] + i * DVG_CODE, b->identity + i * DVG_CODE);
+  }
+  for (int64_t i = 0; i < BATCH; i++)
+    if (active[i]) b->cos_pair[i] = cosine(embedding[0] + i * DVG_CODE, embedding[1] + i * DVG_CODE);
+  return DVG_OK;
+}
+
+// The present attempt of each active row: identity, images, scores.
+static enum dvg_status try_once(struct dvg_painter *p, struct dvg_batch *b, const unsigned char *active) {
+  int64_t lead = 0, from[BATCH], bytes = p->generator.model.size * p->generator.model.size * 3;
+  while (!active[lead]) lead++;
+  for (int64_t i = 0; i < BATCH; i++) from[i] = active[i] ? i : lead;
+  sample(p, b, from);
+  for (int d = 0; d < 2; d++) paint(p, b, from, d);
+  const float *identity = dvg_graph_values(p->sampling, p->sampled);
+  for (int64_t i = 0; i < BATCH; i++) {
+    if (!active[i]) continue;
+    memcpy(b->identity + i * DVG_CODE, identity + i * DVG_CODE, DVG_CODE * sizeof(float));
+    for (int d = 0; d < 2; d++) memcpy(b->pixels[d] + i * bytes, p->pixels[d] + i * bytes, (size_t)bytes);
+  }
+  return p->scorer.graph ? score(p, b, active) : DVG_OK;
+}
+
+// ---- attempt after attempt
+
+struct attempts {
+  unsigned char active[BATCH];    // to be painted
+  unsigned char replacing[BATCH]; // the pair there would be drew on a revoked image: another is looked for
+};
+
+static int is_checked(const struct dvg_painter *p) {
+  return p->set->min_consistency > -1;
+}
+
+static int is_revoked(const struct dvg_painter *p, const struct dvg_batch *b, int64_t i) {
+  return p->mode != DVG_REVOKED_NONE && (p->revoked[b->attribute[0][i]] || p->revoked[b->attribute[1][i]]);
+}
+
+void dvg_batch_drop(struct dvg_batch *b, int64_t i, int64_t size) {
+  for (int d = 0; d < 2; d++) {
+    memset(b->pixels[d] + i * size * size * 3, 0, (size_t)(size * size * 3));
+    b->cos_identity[d][i] = 0;
+  }
+  memset(b->identity + i * DVG_CODE, 0, DVG_CODE * sizeof(float));
+  b->cos_pair[i] = 0;
+  b->fate[i] = DVG_FATE_REJECTED;
+  b->reason[i] = DVG_REASON_REVOKED;
+}
+
+static void reject(const struct dvg_painter *p, struct dvg_batch *b, int64_t i) {
+  int64_t bytes = p->generator.model.size * p->generator.model.size * 3;
+  for (int d = 0; d < 2; d++) memset(b->pixels[d] + i * bytes, 0, (size_t)bytes);
+  b->fate[i] = DVG_FATE_REJECTED;
+  b->reason[i] = DVG_REASON_INCONSISTENT;
+}
+
+// Noise and attributes of row i's present attempt.
+static void draw(const struct dvg_painter *p, struct dvg_batch *b, int64_t i) {
+  uint64_t seed = (uint64_t)p->set->seed,
+           item = (uint64_t)b->number[i] * DVG_MAX_ATTEMPTS + (uint64_t)b->attempt[i];
+  int64_t row[2];
+  struct dvg_rng r;
+  dvg_rng_init(&r, seed, DVG_STREAM_PAIR_ATTRIBUTE, item);
+  if (p->set->attributes == DVG_ATTRIBUTES_PERSON)
+    dvg_pairs_draw(&p->people, p->images, dvg_rng_below(&r, p->people.n_items), seed, item, row);
+  else
+    for (int d = 0; d < 2; d++) row[d] = p->bank[d].row[dvg_rng_below(&r, p->bank[d].n)];
+  b->identity_item[i] = (int64_t)item;
+  for (int d = 0; d < 2; d++) {
+    b->attribute[d][i] = row[d];
+    b->person[d][i] = p->images->identity[row[d]];
+  }
+}
+
+// Goes to the next attempt that is to be painted, from the present one on; or ends the row. Whether a pair that
+// is checked would ever have been written shows only when it is painted, revoked or not; so the others' fates
+// don't depend on what is revoked.
+static void choose(const struct dvg_painter *p, struct dvg_batch *b, struct attempts *a, int64_t i) {
+  int64_t size = p->generator.model.size;
+  a->active[i] = 0;
+  for (; b->attempt[i] < DVG_MAX_ATTEMPTS; b->attempt[i]++) {
+    draw(p, b, i);
+    if (!is_revoked(p, b, i) || (is_checked(p) && !a->replacing[i])) {
+      a->active[i] = 1;
+      return;
+    }
+    if (p->mode == DVG_REVOKED_DROP) {
+      dvg_batch_drop(b, i, size);
+      return;
+    }
+    a->replacing[i] = 1;
+  }
+  b->attempt[i] = DVG_MAX_ATTEMPTS - 1; // all draw on revoked images, or are inconsistent
+  dvg_batch_drop(b, i, size);
+}
+
+// What the scores of row i's attempt mean.
+static void judge(const struct dvg_painter *p, struct dvg_batch *b, struct attempts *a, int64_t i) {
+  int good = !is_checked(p) || b->cos_pair[i] >= (float)p->set->min_consistency, revoked = is_revoked(p, b, i);
+  a->active[i] = 0;
+  if (good && !revoked) {
+    b->fate[i] = DVG_FATE_WRITTEN;
+    b->reason[i] = DVG_REASON_NONE;
+  } else if (good && p->mode == DVG_REVOKED_DROP) {
+    dvg_batch_drop(b, i, p->generator.model.size);
+  } else if (!good && !a->replacing[i] && b->attempt[i] + 1 >= p->set->attempts) {
+    reject(p, b, i);
+  } else {
+    if (good) a->replacing[i] = 1;
+    b->attempt[i]++;
+    choose(p, b, a, i);
+  }
+}
+
+enum dvg_status dvg_painter_paint(struct dvg_painter *p, struct dvg_batch *b, const unsigned char *todo) {
+  struct attempts a = {0};
+  for (int64_t i = 0; i < BATCH; i++) {
+    if (!todo[i]) continue;
+    b->number[i] = b->first + i;
+    b->attempt[i] = 0;
+    choose(p, b, &a, i);
+  }
+  while (memchr(a.active, 1, BATCH)) {
+    struct attempts now = a;
+    DVG_TRY(try_once(p, b, now.active));
+    for (int64_t i = 0; i < BATCH; i++)
+      if (now.active[i]) judge(p, b, &a, i);
+  }
+  return DVG_OK;
+}

@@ -1,0 +1,89 @@
+// From names to rows of the bank.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/log.h"
+#include "stages/generate/generate.h"
+
+enum { LARGEST_LIST = 64 << 20 };
+
+struct marking {
+  unsigned char *revoked;
+  const struct dvg_image_set *images;
+  char **names; // (N) of the images
+  const char *bank;
+};
+
+// "#12" is number 12, if there are more than that; -1: no number.
+static int64_t number_of(const char *name, int64_t n) {
+  char *end;
+  if (name[0] != '#' || name[1] < '0' || name[1] > '9') return -1;
+  long long k = strtoll(name + 1, &end, 10);
+  return *end == 0 && k < n ? k : -1;
+}
+
+static enum dvg_status mark_person(struct marking *m, const char *where, const char *name) {
+  int64_t person = 0;
+  while (person < m->images->n_people && strcmp(m->images->person[person], name) != 0) person++;
+  if (person == m->images->n_people) person = number_of(name, m->images->n_people);
+  if (person < 0) return dvg_fail(DVG_ERROR_USAGE, "%s: %s has no person '%s'", where, m->bank, name);
+  for (int64_t i = 0; i < m->images->N; i++)
+    if (m->images->identity[i] == person) m->revoked[i] = 1;
+  return DVG_OK;
+}
+
+static enum dvg_status mark_image(struct marking *m, const char *where, const char *name) {
+  int64_t n = 0, row;
+  for (int64_t i = 0; i < m->images->N; i++)
+    if (strcmp(m->names[i], name) == 0) m->revoked[i] = 1, n++;
+  if (n > 0) return DVG_OK;
+  row = number_of(name, m->images->N);
+  if (row < 0) return dvg_fail(DVG_ERROR_USAGE, "%s: %s has no image '%s'", where, m->bank, name);
+  m->revoked[row] = 1;
+  return DVG_OK;
+}
+
+static enum dvg_status mark_names(struct marking *m, const char *where, const char *names,
+                                  enum dvg_status (*mark)(struct marking *, const char *, const char *)) {
+  char *copy = NULL, *rest = NULL;
+  DVG_TRY(dvg_text(&copy, "%s", names));
+  enum dvg_status status = DVG_OK;
+  for (char *name = strtok_r(copy, ",", &rest); name && status == DVG_OK; name = strtok_r(NULL, ",", &rest))
+    status = mark(m, where, name);
+  dvg_free(&copy);
+  return status;
+}
+
+// Lines "person NAME" and "image NAME": names may hold commas and blanks here.
+static enum dvg_status mark_file(struct marking *m, const char *path) {
+  char *text = NULL, where[512];
+  DVG_TRY(dvg_path_read_text(path, LARGEST_LIST, &text));
+  enum dvg_status status = DVG_OK;
+  int64_t number = 0;
+  for (char *line = text, *next; line && status == DVG_OK; line = next) {
+    next = strchr(line, '\n');
+    if (next) *next++ = 0;
+    line[strcspn(line, "\r")] = 0;
+    number++;
+    snprintf(where, sizeof where, "%.400s:%lld", path, (long long)number);
+    if (strncmp(line, "person ", 7) == 0) status = mark_person(m, where, line + 7);
+    else if (strncmp(line, "image ", 6) == 0) status = mark_image(m, where, line + 6);
+    else if (line[0])
+      status = dvg_fail(DVG_ERROR_USAGE, "%s: is neither 'person NAME' nor 'image NAME'", where);
+  }
+  dvg_free(&text);
+  return status;
+}
+
+enum dvg_status dvg_revoke_mark(unsigned char *revoked, const struct dvg_generate_settings *set,
+                                const struct dvg_image_set *images, char **names, int64_t n_names) {
+  struct marking m = {revoked, images, names, set->bank};
+  if (n_names != images->N)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: names %lld of its %lld images", set->bank, (long long)n_names,
+                    (long long)images->N);
+  DVG_TRY(mark_names(&m, "--revoke-people", set->revoke_people, mark_person));
+  DVG_TRY(mark_names(&m, "--revoke-images", set->revoke_images, mark_image));
+  return set->revoke_file[0] ? mark_file(&m, set->revoke_file) : DVG_OK;
+}
