@@ -146,6 +146,7 @@ static void locked_files_are_read(void) {
   struct dvg_artifact *a = NULL;
   int64_t number[N] = {0};
   CHECK_OK(dvg_artifact_open(&a, at("locked/index.h5"), "index", 1));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   CHECK_OK(dvg_artifact_read(a, "number", DVG_I64, 0, N, number));
   for (int i = 0; i < N; i++) CU_ASSERT_EQUAL(number[i], 100 * i);
   dvg_artifact_close(&a);
@@ -422,6 +423,14 @@ static void forged_indices_are_refused(void) {
   CU_ASSERT_EQUAL(read_forged("deep/../../outside.h5"), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(read_forged(at("outside.h5")), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(read_forged("index.h5"), DVG_ERROR_INPUT); // shows itself
+  dvg_log_quiet(0);
+  write_forged(at("forged/level.h5"), "shard-000000.h5", 2);
+  CHECK_OK(read_forged("level.h5"));
+  write_forged(at("forged/third.h5"), "level.h5", 2);
+  dvg_log_quiet(1);
+  CU_ASSERT_EQUAL(read_forged("third.h5"), DVG_ERROR_INPUT); // more levels than are ever written
+  write_forged(at("forged/level.h5"), "third.h5", 2);
+  CU_ASSERT_EQUAL(read_forged("third.h5"), DVG_ERROR_INPUT); // round in a circle
   dvg_log_quiet(0);
   dvg_shards_free(&s);
 }
