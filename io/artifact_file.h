@@ -81,8 +81,7 @@ const char *dvg_type_name(int type);
 hid_t dvg_type_open(enum dvg_type type);
 void dvg_type_close(enum dvg_type type, hid_t id);
 
-// File access properties: no locks, so that file systems without them will do; also turns HDF5's own messages
-// off.
+// File access properties. Also turns HDF5's locks and its own messages off.
 hid_t dvg_artifact_access(void);
 
 // Why the last HDF5 call failed, as one line; call it before any other HDF5 function. Whether the system said

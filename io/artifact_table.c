@@ -60,15 +60,19 @@ void dvg_shape_text(char text[DVG_SHAPE_TEXT], int n_dims, const int64_t *dims) 
 // ---- HDF5's ways
 
 hid_t dvg_artifact_access(void) {
-  // A file whose last flush failed (disk full) stays open inside HDF5, whose clean-up at exit then crashes. All
-  // files are closed explicitly, so there is nothing for that clean-up to do: it is not registered. Must be the
-  // first call.
   static int started;
-  if (!started++) H5dont_atexit();
+  if (!started++) { // both must come before anything else of HDF5
+    // No file locks: NFS and Lustre have them only where they were asked to, and nothing here rests on them. By
+    // the environment, which beats the property of a file, and which alone holds for files behind virtual
+    // datasets.
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
+    // A file whose last flush failed (disk full) stays open inside HDF5, whose clean-up at exit then crashes.
+    // All files are closed explicitly, so there is nothing for that clean-up to do: it is not registered.
+    H5dont_atexit();
+  }
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
   if (fapl < 0) return fapl;
-  H5Pset_file_locking(fapl, 0, 1);
   H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
   H5Pset_libver_bounds(fapl, H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST);
   return fapl;

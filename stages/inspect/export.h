@@ -7,7 +7,7 @@
 //         list.tsv: a line an image, which dvg-prepare pack reads; its columns are path, identity, domain,
 //         item, label, landmarks, origin and all numbers
 //     webdataset
-//         SCHEMA-NNNNNN.tar: one of each shard of a set, or of each 10,000 images, with
+//         SCHEMA-NNNNNN.tar: one of as many items as a shard of the set has, or of 10,000 images, with
 //         ITEM.DOMAIN.EXT (pairs) or ITEM.EXT (images), ITEM.VECTOR.npy, ITEM.json (as list.tsv)
 //     recordio
 //         train.rec, train.idx: InsightFace's form (io/recordio.h), the images in the order of their labels
@@ -16,8 +16,9 @@
 //
 // Beside list.tsv and train.tsv lies VECTOR.npy for each dataset of vectors, a row an item: `identity`, the
 // embedding that a pair was made from; `feature`. Numbers are all datasets of one number an item, such as the
-// scores of pairs. `label` counts people from 0: of pairs each is a new person. Features have no images: their
-// list stands alone, their records hold the vector as a .npy file.
+// scores of pairs. `label` counts people from 0: of pairs each is a new person, and rejected ones, who have no
+// images, are left out. Features have no images: their list stands alone, their records hold the vector as a
+// .npy file.
 //
 // export.json says what was exported, and with "finished" whether all is there. The same export into the same
 // folder continues: a tar that is there is kept. A folder that has something else in it is refused.

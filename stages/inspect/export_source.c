@@ -70,6 +70,12 @@ static enum dvg_status read_rows(const struct dvg_export_source *s, const char *
                 : dvg_artifact_read(s->file, name, type, first, count, data);
 }
 
+// An item's row: of pairs the rejected ones are none.
+static enum dvg_status read_item(const struct dvg_export_source *s, const char *name, enum dvg_type type,
+                                 int64_t item, void *data) {
+  return read_rows(s, name, type, dvg_ledger_item(&s->ledger, item), 1, data);
+}
+
 // ---- the three kinds
 
 static enum dvg_status open_images(struct dvg_export_source *s) {
@@ -124,14 +130,19 @@ static enum dvg_status label_features(struct dvg_export_source *s) {
 }
 
 static enum dvg_status open_set(struct dvg_export_source *s, const char *schema) {
-  DVG_TRY(dvg_shard_reader_open(&s->set, s->path, schema, 1));
+  int is_pairs = strcmp(schema, "pairs") == 0;
+  DVG_TRY(dvg_shard_reader_open(&s->set, s->path, schema, is_pairs ? DVG_PAIRS_VERSION : 1));
   s->file = dvg_shard_reader_first(s->set);
   s->digest = dvg_shard_reader_digest(s->set);
   s->n_items = dvg_shard_reader_items(s->set);
   DVG_TRY(read_per_file(s));
   DVG_TRY(dvg_artifact_each(s->file, take_dataset, s));
+  if (is_pairs) {
+    DVG_TRY(dvg_ledger_read(&s->ledger, s->set, s->path));
+    s->n_items = s->ledger.n_written;
+  }
   DVG_TRY(DVG_NEW(&s->label, s->n_items, "labels"));
-  if (strcmp(schema, "features") == 0) return label_features(s);
+  if (!is_pairs) return label_features(s);
   if (s->n_images == 0) return dvg_fail(DVG_ERROR_INPUT, "%s: has no images (datasets image_DOMAIN)", s->path);
   s->n_people = s->n_items;
   for (int64_t i = 0; i < s->n_items; i++) s->label[i] = i;
@@ -158,6 +169,7 @@ void dvg_export_source_close(struct dvg_export_source *s) {
   for (int c = 0; c < DVG_EXPORT_MOST; c++) dvg_free(&s->values[c]);
   if (s->set) dvg_free(&s->label);
   dvg_free(&s->name);
+  dvg_ledger_free(&s->ledger);
   dvg_shard_reader_close(&s->set);
   if (s->images.file) dvg_image_set_close(&s->images);
   *s = (struct dvg_export_source){.path = NULL};
@@ -171,7 +183,10 @@ enum dvg_status dvg_export_source_load(struct dvg_export_source *s, int64_t item
   int64_t n = s->n_items - item < DVG_EXPORT_ROWS ? s->n_items - item : DVG_EXPORT_ROWS;
   for (int c = 0; c < s->n_columns; c++) {
     enum dvg_type type = dvg_export_is_real(s->column[c].type) ? DVG_F64 : DVG_I64;
-    DVG_TRY(read_rows(s, s->column[c].name, type, item, n, s->values[c]));
+    if (s->ledger.n_rejected == 0) DVG_TRY(read_rows(s, s->column[c].name, type, item, n, s->values[c]));
+    else
+      for (int64_t i = 0; i < n; i++)
+        DVG_TRY(read_item(s, s->column[c].name, type, item + i, (int64_t *)s->values[c] + i));
   }
   s->first = item;
   s->count = n;
@@ -180,16 +195,16 @@ enum dvg_status dvg_export_source_load(struct dvg_export_source *s, int64_t item
 
 enum dvg_status dvg_export_source_pixels(unsigned char *pixels, const struct dvg_export_source *s, int64_t item,
                                          int k) {
-  return read_rows(s, s->image[k].name, DVG_U8, item, 1, pixels);
+  return read_item(s, s->image[k].name, DVG_U8, item, pixels);
 }
 
 enum dvg_status dvg_export_source_vector(float *vector, const struct dvg_export_source *s, int64_t item,
                                          int v) {
-  return read_rows(s, s->vector[v].name, DVG_F32, item, 1, vector);
+  return read_item(s, s->vector[v].name, DVG_F32, item, vector);
 }
 
 enum dvg_status dvg_export_source_landmarks(float *landmarks, const struct dvg_export_source *s, int64_t item) {
-  return read_rows(s, "landmarks", DVG_F32, item, 1, landmarks);
+  return read_item(s, "landmarks", DVG_F32, item, landmarks);
 }
 
 enum dvg_status dvg_export_source_person(char text[DVG_EXPORT_TEXT], struct dvg_export_source *s,

@@ -5,6 +5,7 @@
 
 #include "io/images.h"
 #include "io/shards.h"
+#include "stages/ledger.h"
 
 enum { DVG_EXPORT_MOST = 16, DVG_EXPORT_ROWS = 16, DVG_EXPORT_NAME = 72, DVG_EXPORT_TEXT = 256 };
 
@@ -19,6 +20,7 @@ struct dvg_export_source {
   const char *path, *digest; // borrowed
   struct dvg_image_set images;
   struct dvg_shard_reader *set;        // NULL: an images file
+  struct dvg_ledger ledger;            // of pairs: the written ones are the items
   const struct dvg_artifact *file;     // the images file, or the first shard; borrowed
   int64_t n_items, per_file, n_people; // per_file: items of a shard, or 10,000
   int64_t H, W, C;

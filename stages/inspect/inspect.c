@@ -265,7 +265,8 @@ enum dvg_status dvg_inspect_run(const struct dvg_options *o, const struct dvg_wo
     DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? draw(&f) : DVG_OK));
     if (!s->json) dvg_info("sheet        %s", s->sheet);
   }
-  if (s->export != DVG_EXPORT_NONE) DVG_TRY_GOTO(dvg_export_run(s, w, is_set ? f.shard.schema : f.file.schema));
+  if (s->export != DVG_EXPORT_NONE)
+    DVG_TRY_GOTO(dvg_export_run(s, w, f.is_set ? f.shard.schema : f.file.schema));
   if (s->json) DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? print_json(&f) : DVG_OK));
 done:
   finding_free(&f);

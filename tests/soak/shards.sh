@@ -38,15 +38,15 @@ def say(what):
     print("%-44s %9.3f s   peak %6.1f MB" % ("h5py: " + what, time.time() - start, memory))
     start = time.time()
 file = h5py.File(sys.argv[1] + "/index.h5")
-number = file["number"]
+items = len(file["number"])
 say("open")
-items = len(number)
 assert items == int(sys.argv[2]) * 10 - 3 and file["image_NIR"].shape == (items, 2, 2, 3)
 draw = random.Random(1)
 for k in range(300):
     i = draw.randrange(items)
     assert file["number"][i] == i
 say("300 rows at random, each by file[name][i]")
+number = file["number"]  # while it is there, all that it has read from stays open
 for k in range(300):
     i = draw.randrange(items)
     assert number[i] == i

@@ -79,6 +79,9 @@ for n in 1 2 3 4; do
   check "verifies a set on $n ranks" inspect $n pairs --verify
   says "says so on $n ranks" '^verified: [0-9a-f]{64}$'
 done
+exec 9<toy.h5 && flock -x 9 # whoever holds it, and whatever the environment asks of HDF5
+HDF5_USE_FILE_LOCKING=TRUE check "verifies a locked file" inspect 1 toy.h5 --verify
+exec 9<&-
 cp toy.h5 bad.h5 && damage bad.h5 200000
 expect_fail "a byte of a file is changed" 3 "bad.h5.*image" inspect 2 bad.h5 --verify
 cp -r pairs bad && damage bad/shard-000001.h5 100000

@@ -52,6 +52,9 @@ for n in 0 2 3; do check "consistent pairs on $n" generate $n good$n --count 40 
 for n in 2 3; do check "consistent pairs on $n: the same files" diff -r good0 good$n; done
 check "rejects" run 2 dvg-inspect good0 --verify --sheet good.png
 says "some, not all" "^pairs: 40 requested = [1-9][0-9]* written \\+ [1-9][0-9]* rejected \\([1-9][0-9]* inconsistent, 0 revoked\\) \\+ 0 pending$"
+written=$(sed -n 's/^pairs: 40 requested = \([0-9]*\) written.*/\1/p' "$output")
+check "export" run 2 dvg-inspect good0 --export folder --out exported
+is "rejected pairs are not exported" "$(grep -c "^[A-Z]*/p[0-9]*/" exported/list.tsv)" $((2 * written))
 # shellcheck disable=SC2086 # words
 check "consistent pairs in shards of another size" generate 0 good_small --count 33 $consistent --per-shard 3
 # shellcheck disable=SC2086 # words

@@ -1,7 +1,9 @@
 // Sharded sets in groups: two levels of index, growing, damage, item numbers beyond 2^32, forged indices.
+#include <fcntl.h>
 #include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
@@ -127,6 +129,29 @@ static void two_levels_show_the_same(void) {
   dvg_shard_reader_close(&r);
   dvg_shards_free(&one);
   dvg_shards_free(&two);
+}
+
+// Locks of others are no matter: nothing rests on them, and some file systems have none.
+static void locked_files_are_read(void) {
+  enum { N = 20 };
+  struct dvg_shards s;
+  make_set(&s, at("locked"), N, 4, NULL);
+  static const char *const names[] = {"locked/index.h5", "locked/group-001.h5",
+                                      "locked/group-001/shard-000005.h5"};
+  int fd[3];
+  for (int i = 0; i < 3; i++) {
+    fd[i] = open(at(names[i]), O_RDONLY);
+    CU_ASSERT_EQUAL(flock(fd[i], LOCK_EX | LOCK_NB), 0);
+  }
+  struct dvg_artifact *a = NULL;
+  int64_t number[N] = {0};
+  CHECK_OK(dvg_artifact_open(&a, at("locked/index.h5"), "index", 1));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+  CHECK_OK(dvg_artifact_read(a, "number", DVG_I64, 0, N, number));
+  for (int i = 0; i < N; i++) CU_ASSERT_EQUAL(number[i], 100 * i);
+  dvg_artifact_close(&a);
+  for (int i = 0; i < 3; i++) close(fd[i]);
+  dvg_shards_free(&s);
 }
 
 // What HDF5 alone shows of a set whose second group lost a shard.
@@ -353,6 +378,38 @@ static enum dvg_status read_forged(char *file) {
   return status;
 }
 
+// A first shard that claims more rows, or larger ones, than its bytes: found before anybody makes room for
+// them.
+static void forged_shapes_are_refused(void) {
+  struct dvg_shards s;
+  struct dvg_shard_reader *r = NULL;
+  static const hsize_t shapes[][3] = {
+      {2, 1, 1}, {2, 1 << 20, 1 << 30}, {2, 1ull << 62, 1ull << 62}, {3, 1, 1}, {0, 1, 1}};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    make_set(&s, at("shape"), 4, 4, NULL);
+    char digest[DVG_DIGEST_TEXT];
+    CHECK_OK(dvg_shard_reader_open(&r, at("shape"), "pairs", 1));
+    strcpy(digest, dvg_artifact_digest(dvg_shard_reader_first(r)));
+    dvg_shard_reader_close(&r);
+    hid_t file = H5Fcreate(at("shape/shard-000000.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(3, shapes[i], NULL);
+    unsigned char zero[2] = {0};
+    hid_t id = H5Dcreate2(file, "x", H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (i == 0) H5Dwrite(id, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, zero);
+    put_text(file, "dvg_schema", "pairs");
+    put_text(file, "sha256", digest);
+    put_int(file, "dvg_version", 1);
+    H5Dclose(id);
+    H5Sclose(space);
+    H5Fclose(file);
+    dvg_log_quiet(i > 0);
+    CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("shape"), "pairs", 1), i ? DVG_ERROR_INPUT : DVG_OK);
+    dvg_log_quiet(0);
+    dvg_shard_reader_close(&r);
+    dvg_shards_free(&s);
+  }
+}
+
 static void forged_indices_are_refused(void) {
   struct dvg_shards s;
   make_set(&s, at("forged"), 2, 4, NULL);
@@ -366,6 +423,14 @@ static void forged_indices_are_refused(void) {
   CU_ASSERT_EQUAL(read_forged("deep/../../outside.h5"), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(read_forged(at("outside.h5")), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(read_forged("index.h5"), DVG_ERROR_INPUT); // shows itself
+  dvg_log_quiet(0);
+  write_forged(at("forged/level.h5"), "shard-000000.h5", 2);
+  CHECK_OK(read_forged("level.h5"));
+  write_forged(at("forged/third.h5"), "level.h5", 2);
+  dvg_log_quiet(1);
+  CU_ASSERT_EQUAL(read_forged("third.h5"), DVG_ERROR_INPUT); // more levels than are ever written
+  write_forged(at("forged/level.h5"), "third.h5", 2);
+  CU_ASSERT_EQUAL(read_forged("third.h5"), DVG_ERROR_INPUT); // round in a circle
   dvg_log_quiet(0);
   dvg_shards_free(&s);
 }
@@ -406,6 +471,7 @@ static void many_groups(void) {
 
 const struct dvg_test dvg_tests[] = {{"names", names},
                                      {"two levels show the same", two_levels_show_the_same},
+                                     {"locked files are read", locked_files_are_read},
                                      {"lost shards are seen", lost_shards_are_seen},
                                      {"grows", grows},
                                      {"index in parts", index_in_parts},
@@ -413,5 +479,6 @@ const struct dvg_test dvg_tests[] = {{"names", names},
                                      {"items beyond 32 bits", items_beyond_32_bits},
                                      {"largest set", largest_set},
                                      {"forged indices are refused", forged_indices_are_refused},
+                                     {"forged shapes are refused", forged_shapes_are_refused},
                                      {"many groups", many_groups},
                                      {NULL, NULL}};
