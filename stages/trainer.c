@@ -22,7 +22,7 @@ struct loop {
   int64_t n_summed;
   double started, spoke;
   int64_t started_step;
-  char checkpoint[1024], log[1024], where[192]; // `where` the present micro-batch belongs, for messages
+  char log[1024], where[192]; // `where` the present micro-batch belongs, for messages
 };
 
 static enum dvg_status check_settings(const struct dvg_train_settings *set) {
@@ -206,7 +206,7 @@ static enum dvg_status report(struct loop *l, double rate, int last, int stoppin
     // The sheet first: what continues from the checkpoint draws it no more. One that fails must not cost the
     // steps before it.
     enum dvg_status drawn = status == DVG_OK && sheet ? draw_sheet(l) : DVG_OK;
-    if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state, l->checkpoint);
+    if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state);
     if (status == DVG_OK) status = drawn;
   }
   return dvg_world_agree(l->t->world, status);
@@ -256,10 +256,9 @@ static enum dvg_status prepare_folder(const struct loop *l) {
 static enum dvg_status start(struct loop *l) {
   struct dvg_trainer *t = l->t;
   int found = 0;
-  snprintf(l->checkpoint, sizeof l->checkpoint, "%s/%s.checkpoint.h5", t->settings->out, t->name);
   snprintf(l->log, sizeof l->log, "%s/log.jsonl", t->settings->out);
   DVG_TRY(dvg_world_agree(t->world, find_trained(l)));
-  DVG_TRY(dvg_checkpoint_load(t, &l->state, l->checkpoint, &found));
+  DVG_TRY(dvg_checkpoint_load(t, &l->state, &found));
   if (found)
     dvg_info("%s: continuing after step %lld of %lld", t->name, (long long)l->state.step,
              (long long)t->n_steps);
