@@ -38,7 +38,7 @@ CFLAGS_debug := -O0 -g3
 CFLAGS_sanitize := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # -fno-math-errno lets lrint and sqrt be one instruction; -ffast-math is out: it compiles NaN checks away.
 ALL_CFLAGS := -std=gnu11 $(CFLAGS_$(MODE)) -fno-math-errno -ffp-contract=off $(WARNINGS) -I. $(LIBRARY_CFLAGS) -DDVG_VERSION='"$(VERSION)"' $(CFLAGS)
-ALL_LIBS := $(LIBRARY_LIBS) -lm $(LDFLAGS)
+ALL_LIBS := $(LIBRARY_LIBS) -lm -pthread $(LDFLAGS)
 
 # ---- what there is
 LIBRARY_SOURCES := $(wildcard common/*/*.c mpi/*.c io/*.c stages/*.c) $(filter-out %/main.c,$(wildcard stages/*/*.c))

@@ -1,10 +1,13 @@
 #include "stages/stage.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "io/lock.h"
 
 // Rank 0 speaks for all, who have the same arguments. If they have not (mpirun PROGRAM A : PROGRAM B), no rank
 // may fail in silence, nor ask for help while the others wait for it.
@@ -23,6 +26,28 @@ enum dvg_status dvg_stage_parse(struct dvg_options *o, int argc, char **argv, co
   return dvg_world_agree(w, compare_with_root(w, status, o->help));
 }
 
+// ---- the output folder's lock, held by rank 0 from where the folder is made to the end of the run
+
+static struct {
+  const char *program;
+  struct dvg_lock *lock;
+} output;
+
+// Another run writes here: this one ends as if it were told to, at its next step.
+static void stop_running(void) {
+  kill(getpid(), SIGTERM);
+}
+
+// Rank 0 alone.
+static enum dvg_status lock_folder(const char *path) {
+  struct dvg_lock_settings s = {path, output.program, DVG_LOCK_BEAT, dvg_world_stop_flag, stop_running};
+  if (output.lock) return dvg_fail(DVG_ERROR_INTERNAL, "%s: a second output folder", path);
+  DVG_TRY(dvg_path_try_folder(path)); // or each rank would say that it can't write there
+  return dvg_lock_take(&output.lock, &s);
+}
+
+// ---- main
+
 static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_stage *stage,
                                      const struct dvg_world *w) {
   struct dvg_options o = {
@@ -31,7 +56,9 @@ static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_sta
   enum dvg_status status = dvg_stage_parse(&o, argc, argv, w);
   if (status == DVG_OK && !o.help) {
     dvg_options_log(&o);
+    output.program = stage->program;
     status = dvg_world_agree(w, stage->run(&o, w));
+    dvg_lock_release(&output.lock); // all have agreed, so none writes any more
   }
   dvg_options_free(&o);
   dvg_free(&o.values);
@@ -125,7 +152,7 @@ enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const char *path, co
 static enum dvg_status look_for_pending(unsigned char *pending, const struct dvg_shards *s, const char *schema,
                                         int64_t version, const struct dvg_lineage *l) {
   char *inputs = NULL;
-  DVG_TRY(dvg_path_try_folder(s->folder)); // or each rank would say that it can't write its shard
+  DVG_TRY(lock_folder(s->folder));
   DVG_TRY(dvg_lineage_inputs(&inputs, l));
   enum dvg_status status = dvg_shards_pending(s, schema, version, l->settings, inputs, pending);
   dvg_free(&inputs);
@@ -168,6 +195,6 @@ done:
 
 enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path) {
   enum dvg_status status = w->rank == 0 ? dvg_path_make_folder(path) : DVG_OK;
-  if (status == DVG_OK && w->rank == 0) status = dvg_path_try_folder(path);
+  if (status == DVG_OK && w->rank == 0) status = lock_folder(path);
   return dvg_world_agree(w, status);
 }
