@@ -49,12 +49,13 @@ STAGES := $(patsubst stages/%/main.c,%,$(wildcard stages/*/main.c))
 PROGRAMS := $(foreach s,$(STAGES),$(BUILD)/bin/dvg-$(subst _,-,$(s)))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
 MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/mpi/*.c))
-TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/reference/*.c tests/fail/*.c tests/bench/*.c))
+TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/reference/*.c tests/bench/*.c))
+TEST_LIBRARIES := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/fail/*.c))
 KERNELS := $(foreach v,generic avx2 avx512,$(BUILD)/common/nn/winograd_kernels_$(v).o)
 
 .PHONY: all tests test test-sanitize demo bench deps clean distclean help ci
 all: $(PROGRAMS)
-tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS)
+tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS) $(TEST_LIBRARIES)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -91,12 +92,17 @@ $(TEST_TOOLS): $(BUILD)/%: %.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  cc   $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIBRARY) $(ALL_LIBS)
+# Loaded into programs with LD_PRELOAD, so without a sanitizer of its own.
+$(TEST_LIBRARIES): $(BUILD)/%.so: %.c
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared $(WARNINGS) -MMD -MP -MF $@.d -o $@ $< -ldl
 $(MPI_TESTS): $(BUILD)/%: %.c tests/check.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  cc   $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -DDVG_CHECK_MPI -MMD -MP -MF $@.d -o $@ $< tests/check.c $(LIBRARY) $(ALL_LIBS)
 
--include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/stages/%.d)
+-include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(TEST_LIBRARIES:=.d) $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/stages/%.d)
 
 # ---- what people run
 test: tests

@@ -153,8 +153,12 @@ static int write_new(const char *path, const char *text, int flags) {
   if (fd < 0) return 0;
   size_t n_bytes = strlen(text);
   ssize_t n = write(fd, text, n_bytes);
-  int cause = n < 0 ? errno : ENOSPC;
-  if (close(fd) == 0 && n == (ssize_t)n_bytes) return 1;
+  int good = n == (ssize_t)n_bytes, cause = n < 0 ? errno : ENOSPC;
+  if (close(fd) != 0 && good) {
+    good = 0;
+    cause = errno;
+  }
+  if (good) return 1;
   unlink(path);
   errno = cause;
   return 0;

@@ -206,7 +206,9 @@ static enum dvg_status report(struct loop *l, double rate, int last, int stoppin
     // The sheet first: what continues from the checkpoint draws it no more. One that fails must not cost the
     // steps before it.
     enum dvg_status drawn = status == DVG_OK && sheet ? draw_sheet(l) : DVG_OK;
+    dvg_log_quiet(drawn != DVG_OK); // on a full disk both fail: one line says so
     if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state);
+    dvg_log_quiet(0);
     if (status == DVG_OK) status = drawn;
   }
   return dvg_world_agree(l->t->world, status);
