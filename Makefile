@@ -53,7 +53,7 @@ TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/reference/*.c tests/ben
 TEST_LIBRARIES := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/fail/*.c))
 KERNELS := $(foreach v,generic avx2 avx512,$(BUILD)/common/nn/winograd_kernels_$(v).o)
 
-.PHONY: all tests test test-sanitize demo bench deps clean distclean help ci
+.PHONY: all tests test test-sanitize soak demo bench deps clean distclean help ci
 all: $(PROGRAMS)
 tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS) $(TEST_LIBRARIES)
 
@@ -109,6 +109,12 @@ test: tests
 	tests/run $(BUILD)
 test-sanitize:
 	$(MAKE) MODE=sanitize tests && tests/run build/sanitize
+# Kills, and a disk that fails at every write: an hour on two cores.
+KILLS ?= 500
+SEED ?= 1
+soak: tests
+	KILLS=$(KILLS) SEED=$(SEED) tests/fail/kills.sh $(BUILD)
+	DVG_SOAK=1 tests/fail/disk.sh $(BUILD)
 demo: all
 	jobs/quick-start $(BUILD)
 bench: tests
@@ -122,5 +128,6 @@ help:
 	@echo "make demo       install what is missing, build, run the pipeline on the toy world, show its result"
 	@echo "make test       install what is missing, build, run all tests"
 	@echo "make test-sanitize  the same under the address and the undefined-behaviour sanitizer"
+	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; compares what comes out"
 	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch"
 	@echo "make deps       install the Debian packages"

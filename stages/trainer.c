@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -185,10 +186,22 @@ static void update(struct loop *l, double rate) {
   dvg_params_changed(t->params);
 }
 
+static int is_last(const struct loop *l) {
+  return l->state.finished || l->state.step == l->t->n_steps;
+}
+
+static int sheet_is_due(const struct loop *l) {
+  int64_t every = l->t->settings->sheet_every;
+  return l->t->sheet && (is_last(l) || (every > 0 && l->state.step % every == 0));
+}
+
+static void sheet_path(char path[1200], const struct loop *l) {
+  snprintf(path, 1200, "%s/sheets/%s-%06lld.png", l->t->settings->out, l->t->name, (long long)l->state.step);
+}
+
 static enum dvg_status draw_sheet(const struct loop *l) {
   char path[1200];
-  snprintf(path, sizeof path, "%s/sheets/%s-%06lld.png", l->t->settings->out, l->t->name,
-           (long long)l->state.step);
+  sheet_path(path, l);
   return l->t->sheet(l->t->job, l->state.step, path);
 }
 
@@ -196,15 +209,14 @@ static enum dvg_status draw_sheet(const struct loop *l) {
 static enum dvg_status report(struct loop *l, double rate, int last, int stopping) {
   const struct dvg_train_settings *set = l->t->settings;
   int64_t step = l->state.step;
-  int sheet = l->t->sheet && (last || (set->sheet_every > 0 && step % set->sheet_every == 0));
+  int sheet = sheet_is_due(l);
   int checkpoint = last || stopping || step % set->checkpoint_every == 0;
   int log = checkpoint || step % set->log_every == 0; // what continues from a checkpoint has no sums of before
   if (!log && !sheet && !checkpoint) return DVG_OK;
   enum dvg_status status = DVG_OK;
   if (l->t->world->rank == 0) {
     if (log) status = write_log(l, rate);
-    // The sheet first: what continues from the checkpoint draws it no more. One that fails must not cost the
-    // steps before it.
+    // One that fails must not cost the steps before it: it is drawn when they are continued.
     enum dvg_status drawn = status == DVG_OK && sheet ? draw_sheet(l) : DVG_OK;
     dvg_log_quiet(drawn != DVG_OK); // on a full disk both fail: one line says so
     if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state);
@@ -229,7 +241,7 @@ static enum dvg_status step_once(struct loop *l) {
   for (int64_t i = 0; i < dvg_graph_n_terms(t->graph); i++) l->sum[i] += terms[i];
   l->n_summed++;
   if (t->after_step) DVG_TRY(t->after_step(t->job, l->state.step, &l->state.finished));
-  int last = l->state.finished || l->state.step == t->n_steps;
+  int last = is_last(l);
   int stopping = !last && (dvg_world_stop_requested(t->world) || l->state.step == set->stop_after);
   DVG_TRY(report(l, rate, last, stopping));
   if (!stopping) return DVG_OK;
@@ -255,6 +267,13 @@ static enum dvg_status prepare_folder(const struct loop *l) {
   return dvg_path_remove_parts(path, prefix);
 }
 
+// Rank 0 alone. The sheet of the step we continue from, if it couldn't be written then.
+static enum dvg_status catch_up(const struct loop *l) {
+  char path[1200];
+  sheet_path(path, l);
+  return sheet_is_due(l) && access(path, F_OK) != 0 ? draw_sheet(l) : DVG_OK;
+}
+
 static enum dvg_status start(struct loop *l) {
   struct dvg_trainer *t = l->t;
   int found = 0;
@@ -264,7 +283,10 @@ static enum dvg_status start(struct loop *l) {
   if (found)
     dvg_info("%s: continuing after step %lld of %lld", t->name, (long long)l->state.step,
              (long long)t->n_steps);
-  DVG_TRY(dvg_world_agree(t->world, t->world->rank == 0 ? prepare_folder(l) : DVG_OK));
+  enum dvg_status status = DVG_OK;
+  if (t->world->rank == 0) status = prepare_folder(l);
+  if (t->world->rank == 0 && status == DVG_OK && found) status = catch_up(l);
+  DVG_TRY(dvg_world_agree(t->world, status));
   l->started = dvg_seconds();
   l->started_step = l->state.step;
   return DVG_OK;
