@@ -68,7 +68,7 @@ static enum dvg_status settle(const struct dvg_trainer *t) {
   }
   path_of(from, t, NEW);
   path_of(to, t, 0);
-  DVG_TRY(dvg_path_finish(from, to));
+  DVG_TRY(dvg_path_rename(from, to));
   for (int64_t age = keep; age < DVG_MAX_CHECKPOINTS && is_there(t, age); age++) DVG_TRY(remove_age(t, age));
   return DVG_OK;
 }

@@ -1,6 +1,7 @@
 #include "stages/trainer.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct loop {
   struct dvg_train_state state;
   struct dvg_reduce reduce;
   struct dvg_reduce_span *spans;
+  const char *term_names[MAX_TERMS];
   double sum[MAX_TERMS]; // of the terms since the last log line
   int64_t n_summed;
   double started, spoke;
@@ -73,6 +75,8 @@ static enum dvg_status find_trained(struct loop *l) {
   DVG_TRY(dvg_reduce_create(&l->reduce, s->count, dvg_graph_n_terms(l->t->graph), l->t->n_micro, l->spans,
                             n_spans));
   l->reduce.where = l->where;
+  for (int64_t i = 0; i < l->reduce.n_terms; i++) l->term_names[i] = dvg_graph_term_name(l->t->graph, i);
+  l->reduce.term_names = l->term_names;
   return DVG_OK;
 }
 
@@ -186,6 +190,41 @@ static void update(struct loop *l, double rate) {
   dvg_params_changed(t->params);
 }
 
+// Rank 0 alone (the weights of terms are known where there are micro-batches). NaN is beyond any limit.
+static enum dvg_status check_loss(const struct loop *l, const double *terms) {
+  const struct dvg_graph *g = l->t->graph;
+  double total = 0, limit = l->t->settings->max_loss;
+  int64_t largest = 0;
+  for (int64_t i = 0; i < dvg_graph_n_terms(g); i++) {
+    total += terms[i] * dvg_graph_term_weight(g, i);
+    if (fabs(terms[i] * dvg_graph_term_weight(g, i)) > fabs(terms[largest] * dvg_graph_term_weight(g, largest)))
+      largest = i;
+  }
+  if (fabs(total) <= limit) return DVG_OK;
+  return dvg_fail(DVG_ERROR_NUMERIC,
+                  "%s, step %lld: the loss explodes: %g is beyond --max-loss %g, most of it %s", l->t->name,
+                  (long long)l->state.step + 1, total, limit, dvg_graph_term_name(g, largest));
+}
+
+// What an update made of `values`, which lie as the trained weights do: no checkpoint may hold what nothing can
+// go on from. The same on all ranks, so rank 0 speaks.
+static enum dvg_status check_finite(const struct loop *l, const char *what, const float *values) {
+  int bad = 0;
+  for (int64_t i = 0; i < l->state.count; i++) bad |= !(fabsf(values[i]) <= FLT_MAX);
+  if (!bad) return DVG_OK;
+  const struct dvg_reduce_span *span = l->spans;
+  int64_t at = 0;
+  while (fabsf(values[at]) <= FLT_MAX) at++;
+  while (at >= span->first + span->count) span++;
+  dvg_log_quiet(l->t->world->rank != 0);
+  enum dvg_status status =
+      dvg_fail(DVG_ERROR_NUMERIC, "%s, step %lld: %s of %s is %s at %lld, on all ranks alike", l->t->name,
+               (long long)l->state.step + 1, what, span->name, isnan(values[at]) ? "not a number" : "infinite",
+               (long long)(at - span->first));
+  dvg_log_quiet(0);
+  return status;
+}
+
 static int is_last(const struct loop *l) {
   return l->state.finished || l->state.step == l->t->n_steps;
 }
@@ -236,7 +275,11 @@ static enum dvg_status step_once(struct loop *l) {
     if (t->world->rank == 0) status = dvg_dump_step(t, &l->state, t->params->gradient + l->state.first, terms);
     DVG_TRY(dvg_world_agree(t->world, status));
   }
+  if (set->max_loss > 0)
+    DVG_TRY(dvg_world_agree(t->world, t->world->rank == 0 ? check_loss(l, terms) : DVG_OK));
   update(l, rate);
+  DVG_TRY(check_finite(l, "the weight", t->params->value + l->state.first));
+  DVG_TRY(check_finite(l, "the momentum", l->state.moment1));
   l->state.step++;
   for (int64_t i = 0; i < dvg_graph_n_terms(t->graph); i++) l->sum[i] += terms[i];
   l->n_summed++;

@@ -15,6 +15,10 @@
 //     log.jsonl              a JSON line an interval and a checkpoint: {"phase","step","of","loss","terms":{name: mean since the last line},"rate","seconds"}
 //     sheets/<name>-NNNNNN.png  where the job draws some
 //
+// Numbers that go wrong end the run with DVG_ERROR_NUMERIC before the step counts, the checkpoints of before stay: a gradient or loss term that is no number,
+// infinite or beyond the exact sum, by step, micro-batch, name and rank; a weight or momentum that is not finite after the update, by step and name; a loss
+// beyond --max-loss, by step and largest term.
+//
 // --dump-step K FILE (schema "step" v1, K counts from 1): all that is needed to recompute step K elsewhere, before its update:
 //     input/<micro>/<name>   each graph input of each micro-batch (f32 (N,C,H,W), or i64 (n))
 //     weight/<p>, gradient/<p>   trained parameters before the step, gradient of the total loss over the global batch
@@ -33,6 +37,7 @@ enum { DVG_MAX_CHECKPOINTS = 100 };
 // Settings that every trainer's struct begins with, and their options. Paths are in each trainer's own table.
 struct dvg_train_settings {
   char *out, *dump;
+  double max_loss;
   int64_t seed, log_every, sheet_every, checkpoint_every, keep_checkpoints, dump_step, stop_after;
 };
 #define DVG_TRAIN_OPTIONS(s, m)                                                                                                            \
@@ -43,6 +48,7 @@ struct dvg_train_settings {
       DVG_OPTION_LOCAL_INT(s, m.checkpoint_every, "checkpoint-every", "500", 1, 9e15, "steps between checkpoints"),                        \
       DVG_OPTION_LOCAL_INT(s, m.keep_checkpoints, "keep-checkpoints", "2", 1, DVG_MAX_CHECKPOINTS,                                         \
                            "newest checkpoints to keep: a damaged one gives way to the one before"),                                       \
+      DVG_OPTION_LOCAL_REAL(s, m.max_loss, "max-loss", "0", 0, 1e30, "end the run when the loss of a step is beyond this; 0: no limit"),  \
       DVG_OPTION_LOCAL_INT(s, m.stop_after, "stop-after", "0", 0, 9e15, "checkpoint and stop (exit 75) after this step; 0: never"),        \
       DVG_OPTION_LOCAL_INT(s, m.dump_step, "dump-step", "0", 0, 9e15, "step to write to --dump, counted from 1; 0: none"),                 \
       DVG_OPTION_PATH(s, m.dump, "dump", "", "file for --dump-step")
