@@ -99,6 +99,13 @@ static int is_hit(void) {
 }
 
 static int fail(void) {
+  static atomic_int known;
+  if (inject.count && !atomic_exchange(&known, 1)) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s.hit", inject.count);
+    int fd = creat(path, 0600);
+    if (fd >= 0) close(fd);
+  }
   if (inject.signal) raise(inject.signal);
   errno = inject.how;
   return -1;

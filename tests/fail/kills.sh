@@ -30,6 +30,7 @@ declare -A command=(
   [render]="dvg-prepare render --people 40 --images 4 --size 36"
 )
 names=(sampler extract generate generator recognizer pretrain evaluate render)
+[ "$kills" -ge 8 ] || names=("${names[@]:0:kills}")
 declare -A lasts tries # milliseconds of an undisturbed run; kills since the folder is there
 
 now() { echo $(($(date +%s%N) / 1000000)); }
@@ -88,7 +89,7 @@ finish() {
 
 # strike STAGE RANKS: kills it somewhere; it may be done before.
 strike() {
-  local signal=KILL victims r code after=$((RANDOM * lasts[$1] / 32768)) what
+  local signal=KILL victims r code after=$((RANDOM * lasts[$1] / 32768)) what start
   [ $((RANDOM % 4)) != 0 ] || { local all=(TERM USR1 INT) && signal=${all[RANDOM % 3]}; }
   [ "${tries[$1]:-0}" = 0 ] || n_resumes=$((n_resumes + 1))
   launch "$1" "$2"
@@ -110,10 +111,11 @@ strike() {
     compare "$1" "$2"
     return
   fi
+  start=$(now)
   wait $job 2>/dev/null
   code=$?
-  if ! all_gone; then
-    report bad "$what" "still running: $(cat pid.*)"
+  if ! all_gone || [ $(($(now) - start)) -gt $((fail_limit * 1000)) ]; then
+    report bad "$what" "did not end for $(($(now) - start)) ms"
     # shellcheck disable=SC2046 # words
     kill -KILL $job $(cat pid.*) 2>/dev/null
   fi
