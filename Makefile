@@ -42,7 +42,7 @@ CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,
 WARNINGS_fuzz := -Wno-unknown-warning-option -Wno-unknown-pragmas
 # -fno-math-errno lets lrint and sqrt be one instruction; -ffast-math is out: it compiles NaN checks away.
 ALL_CFLAGS := -std=gnu11 $(CFLAGS_$(MODE)) -fno-math-errno -ffp-contract=off $(WARNINGS) $(WARNINGS_$(MODE)) -I. $(LIBRARY_CFLAGS) -DDVG_VERSION='"$(VERSION)"' $(CFLAGS)
-ALL_LIBS := $(LIBRARY_LIBS) -lm $(LDFLAGS)
+ALL_LIBS := $(LIBRARY_LIBS) -lm -pthread $(LDFLAGS)
 
 # ---- what there is
 LIBRARY_SOURCES := $(wildcard common/*/*.c mpi/*.c io/*.c stages/*.c) $(filter-out %/main.c,$(wildcard stages/*/*.c))
@@ -53,13 +53,14 @@ STAGES := $(patsubst stages/%/main.c,%,$(wildcard stages/*/main.c))
 PROGRAMS := $(foreach s,$(STAGES),$(BUILD)/bin/dvg-$(subst _,-,$(s)))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
 MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/mpi/*.c))
-TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/reference/*.c tests/fail/*.c tests/bench/*.c))
+TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/reference/*.c tests/bench/*.c))
+TEST_LIBRARIES := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/fail/*.c))
 FUZZ_TARGETS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 KERNELS := $(foreach v,generic avx2 avx512,$(BUILD)/common/nn/winograd_kernels_$(v).o)
 
-.PHONY: all tests test test-sanitize fuzz fuzzers demo bench deps clean distclean help ci
+.PHONY: all tests test test-sanitize fuzz fuzzers soak demo bench deps clean distclean help ci
 all: $(PROGRAMS)
-tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS)
+tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS) $(TEST_LIBRARIES)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -96,6 +97,11 @@ $(TEST_TOOLS): $(BUILD)/%: %.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  cc   $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIBRARY) $(ALL_LIBS)
+# Loaded into programs with LD_PRELOAD, so without a sanitizer of its own.
+$(TEST_LIBRARIES): $(BUILD)/%.so: %.c
+	@mkdir -p $(@D)
+	@echo "  cc   $@"
+	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared $(WARNINGS) -MMD -MP -MF $@.d -o $@ $< -ldl
 $(MPI_TESTS): $(BUILD)/%: %.c tests/check.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  cc   $@"
@@ -111,7 +117,7 @@ $(FUZZ_TARGETS): $(BUILD)/%: %.c tests/fuzz/driver.c $(FUZZ_LIBRARY)
 	@echo "  cc   $@"
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< tests/fuzz/driver.c $(FUZZ_LIBRARY) $(ALL_LIBS)
 
--include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/stages/%.d) $(FUZZ_TARGETS:=.d)
+-include $(LIBRARY_OBJECTS:.o=.d) $(KERNELS:.o=.d) $(UNIT_TESTS:=.d) $(MPI_TESTS:=.d) $(TEST_TOOLS:=.d) $(TEST_LIBRARIES:=.d) $(PROGRAMS:$(BUILD)/bin/%=$(BUILD)/stages/%.d) $(FUZZ_TARGETS:=.d)
 
 # ---- what people run
 test: tests
@@ -126,6 +132,12 @@ ifeq ($(shell command -v clang),)
 else
 	$(MAKE) MODE=fuzz BUILD=build/fuzz fuzzers && tests/fuzz/run build/fuzz $(ONLY)
 endif
+# Kills, and a disk that fails at every write: an hour on two cores.
+KILLS ?= 500
+SEED ?= 1
+soak: tests
+	KILLS=$(KILLS) SEED=$(SEED) tests/fail/kills.sh $(BUILD)
+	DVG_SOAK=1 tests/fail/disk.sh $(BUILD)
 demo: all
 	jobs/quick-start $(BUILD)
 bench: tests
@@ -140,5 +152,6 @@ help:
 	@echo "make test       install what is missing, build, run all tests"
 	@echo "make test-sanitize  the same under the address and the undefined-behaviour sanitizer"
 	@echo "make fuzz       feed the readers of foreign files with broken ones (clang; FUZZ_SECONDS=60 for each, ONLY=SUBSTRING)"
+	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; compares what comes out"
 	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch"
 	@echo "make deps       install the Debian packages"

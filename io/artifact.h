@@ -136,6 +136,8 @@ DVG_CHECKED enum dvg_status dvg_path_read_text(const char *path, int64_t max_byt
 DVG_CHECKED enum dvg_status dvg_path_read_bytes(const char *path, int64_t max_bytes, unsigned char **bytes, size_t *n_bytes);
 // Syncs `temporary`, renames it to `path`, syncs the folder. Removes it after a failure.
 DVG_CHECKED enum dvg_status dvg_path_finish(const char *temporary, const char *path);
+// Renames a file that was finished before, over what is there, and syncs the folder.
+DVG_CHECKED enum dvg_status dvg_path_rename(const char *from, const char *to);
 // *folder = all before the last '/', "." without one, "/" for the root. The caller frees with dvg_free.
 DVG_CHECKED enum dvg_status dvg_path_folder(char **folder, const char *path);
 // What follows the last '/': borrowed from path.

@@ -114,6 +114,17 @@ enum dvg_status dvg_path_finish(const char *temporary, const char *path) {
   return status;
 }
 
+enum dvg_status dvg_path_rename(const char *from, const char *to) {
+  char *folder = NULL;
+  DVG_TRY(dvg_path_folder(&folder, to));
+  enum dvg_status status = DVG_OK;
+  if (rename(from, to) != 0)
+    status = dvg_fail(DVG_ERROR_IO, "%s: cannot rename from %s: %s", to, from, strerror(errno));
+  if (status == DVG_OK) status = sync_at(folder, O_DIRECTORY);
+  dvg_free(&folder);
+  return status;
+}
+
 enum dvg_status dvg_path_write_bytes(const char *path, const void *bytes, size_t n_bytes) {
   char *part = NULL, *folder = NULL;
   enum dvg_status status;

@@ -48,6 +48,12 @@ static enum dvg_status refuse(const struct dvg_reduce *r, const char *name, int6
                   (long long)at, value, limit);
 }
 
+static enum dvg_status refuse_term(const struct dvg_reduce *r, int64_t t, double value, double limit) {
+  char name[256];
+  snprintf(name, sizeof name, "loss term%s%s", r->term_names ? " " : "", r->term_names ? r->term_names[t] : "");
+  return refuse(r, name, t, value, limit);
+}
+
 // The slow path: finds the first bad value of [first, first + count) and the tensor it belongs to.
 static enum dvg_status find_bad(const struct dvg_reduce *r, const float *gradient, int64_t first, int64_t count,
                                 float limit) {
@@ -74,7 +80,7 @@ static int all_below(const float *x, int64_t n, float limit) {
 enum dvg_status dvg_reduce_add(struct dvg_reduce *r, const float *gradient, const double *terms) {
   double limit = limit_of(r);
   for (int64_t t = 0; t < r->n_terms; t++)
-    if (!(fabs(terms[t]) < limit)) return refuse(r, "loss term", t, terms[t], limit);
+    if (!(fabs(terms[t]) < limit)) return refuse_term(r, t, terms[t], limit);
   for (int64_t first = 0; first < r->n; first += BLOCK) {
     int64_t count = r->n - first < BLOCK ? r->n - first : BLOCK;
     const float *x = gradient + first;

@@ -27,6 +27,7 @@ struct dvg_reduce {
   const struct dvg_reduce_span *spans; // borrowed; n_spans of them cover [0, n)
   int64_t n_spans;
   const char *where;       // borrowed, or NULL: begins the messages of dvg_reduce_add
+  const char *const *term_names; // borrowed (n_terms), or NULL: for the messages
 };
 
 // Not collective.

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,16 +31,60 @@ static enum dvg_status write_state(struct dvg_artifact *a, const struct dvg_trai
   return s->moment2 ? dvg_write_tensors(a, "moment2", t->params, s->moment2, s->first, s->count) : DVG_OK;
 }
 
-enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s,
-                                    const char *path) {
+// ---- the files: the newest has age 0
+
+enum { NEW = -1, PATH = 1200 }; // NEW: written as a whole, not yet in its place
+
+static void path_of(char path[PATH], const struct dvg_trainer *t, int64_t age) {
+  char suffix[32] = "";
+  if (age == NEW) snprintf(suffix, sizeof suffix, ".new");
+  else if (age > 0) snprintf(suffix, sizeof suffix, "-%lld", (long long)age);
+  snprintf(path, PATH, "%s/%s.checkpoint%s.h5", t->settings->out, t->name, suffix);
+}
+
+static int is_there(const struct dvg_trainer *t, int64_t age) {
+  char path[PATH];
+  path_of(path, t, age);
+  return dvg_path_exists(path);
+}
+
+static enum dvg_status remove_age(const struct dvg_trainer *t, int64_t age) {
+  char path[PATH];
+  path_of(path, t, age);
+  return dvg_path_remove(path);
+}
+
+// The new one becomes the newest. The others grow older by one, up to the first gap (a kill may have come
+// between these renames); those too old go.
+static enum dvg_status settle(const struct dvg_trainer *t) {
+  int64_t keep = t->settings->keep_checkpoints, gap = 0;
+  char from[PATH], to[PATH];
+  while (gap < keep - 1 && is_there(t, gap)) gap++;
+  for (int64_t age = gap; age > 0; age--) {
+    path_of(from, t, age - 1);
+    path_of(to, t, age);
+    if (rename(from, to) != 0 && errno != ENOENT)
+      return dvg_fail(DVG_ERROR_IO, "%s: cannot rename from %s: %s", to, from, strerror(errno));
+  }
+  path_of(from, t, NEW);
+  path_of(to, t, 0);
+  DVG_TRY(dvg_path_rename(from, to));
+  for (int64_t age = keep; age < DVG_MAX_CHECKPOINTS && is_there(t, age); age++) DVG_TRY(remove_age(t, age));
+  return DVG_OK;
+}
+
+enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s) {
   struct dvg_artifact *a = NULL;
+  char path[PATH];
+  path_of(path, t, NEW);
   DVG_TRY(dvg_lineage_create(&a, path, "checkpoint", VERSION, t->lineage));
   enum dvg_status status = write_state(a, t, s);
   if (status != DVG_OK) {
     dvg_artifact_discard(&a);
     return status;
   }
-  return dvg_artifact_commit(&a, NULL);
+  DVG_TRY(dvg_artifact_commit(&a, NULL));
+  return settle(t);
 }
 
 static int has_line(const char *text, const char *line, size_t length) {
@@ -120,18 +165,60 @@ static enum dvg_status read_state(const struct dvg_artifact *a, const struct dvg
   return s->moment2 ? read_tensors(a, "moment2", t->params, s->moment2, s->first, s->count) : DVG_OK;
 }
 
-enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_train_state *s, const char *path,
-                                    int *found) {
-  enum dvg_status status = DVG_OK;
-  int there = 0;
-  if (t->world->rank == 0 && dvg_path_exists(path)) {
-    there = 1;
-    struct dvg_artifact *a = NULL;
-    status = dvg_artifact_open(&a, path, "checkpoint", VERSION);
-    if (status == DVG_OK) status = read_state(a, t, s);
-    dvg_artifact_close(&a);
+// Whether the file can be read and its content is that of its digest. Says nothing.
+static enum dvg_status verify(const char *path) {
+  struct dvg_artifact *a = NULL;
+  dvg_log_quiet(1);
+  enum dvg_status status = dvg_artifact_open(&a, path, NULL, 0);
+  if (status == DVG_OK) status = dvg_artifact_verify(a);
+  dvg_log_quiet(0);
+  dvg_artifact_close(&a);
+  return status;
+}
+
+// *age = that of the newest checkpoint that is whole, DVG_MAX_CHECKPOINTS when there is none at all. One that
+// is damaged gives way to the one before it; where all are, that is an error: never a silent start from the
+// beginning.
+static enum dvg_status find_whole(const struct dvg_trainer *t, int64_t *age) {
+  char path[PATH], damaged[PATH] = "";
+  for (*age = NEW; *age < DVG_MAX_CHECKPOINTS; ++*age) {
+    if (!is_there(t, *age)) continue;
+    path_of(path, t, *age);
+    enum dvg_status status = verify(path);
+    if (status == DVG_ERROR_MEMORY) return dvg_fail(status, "%s: no memory to verify it", path);
+    if (status == DVG_OK) {
+      if (damaged[0]) dvg_warn("%s: is damaged or unreadable; going on from the one before, %s", damaged, path);
+      return DVG_OK;
+    }
+    if (!damaged[0]) memcpy(damaged, path, sizeof damaged);
   }
-  DVG_TRY(dvg_world_agree(t->world, status));
+  if (!damaged[0]) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT,
+                  "%s: is damaged or unreadable, and there is no other checkpoint to go on from; "
+                  "remove it to start from the beginning",
+                  damaged);
+}
+
+// Rank 0 alone. Files are touched only when the state of this very run is in memory.
+static enum dvg_status load(const struct dvg_trainer *t, struct dvg_train_state *s, int *found) {
+  int64_t age;
+  DVG_TRY(find_whole(t, &age));
+  if (age == DVG_MAX_CHECKPOINTS) return DVG_OK;
+  char path[PATH];
+  path_of(path, t, age);
+  struct dvg_artifact *a = NULL;
+  DVG_TRY(dvg_artifact_open(&a, path, "checkpoint", VERSION));
+  enum dvg_status status = read_state(a, t, s);
+  dvg_artifact_close(&a);
+  if (status != DVG_OK) return status;
+  for (int64_t newer = NEW; newer < age; newer++) DVG_TRY(remove_age(t, newer));
+  *found = 1;
+  return age == NEW ? settle(t) : DVG_OK;
+}
+
+enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_train_state *s, int *found) {
+  int there = 0;
+  DVG_TRY(dvg_world_agree(t->world, t->world->rank == 0 ? load(t, s, &there) : DVG_OK));
   dvg_world_broadcast(t->world, &there, sizeof there, 0);
   *found = there;
   if (!there) return DVG_OK;

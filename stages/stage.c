@@ -1,12 +1,15 @@
 #include "stages/stage.h"
 
 #include <cblas.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "common/nn/conv.h"
+#include "io/lock.h"
 
 // Rank 0 speaks for all, who have the same arguments. If they have not (mpirun PROGRAM A : PROGRAM B), no rank
 // may fail in silence, nor ask for help while the others wait for it.
@@ -25,6 +28,28 @@ enum dvg_status dvg_stage_parse(struct dvg_options *o, int argc, char **argv, co
   return dvg_world_agree(w, compare_with_root(w, status, o->help));
 }
 
+// ---- the output folder's lock, held by rank 0 from where the folder is made to the end of the run
+
+static struct {
+  const char *program;
+  struct dvg_lock *lock;
+} output;
+
+// Another run writes here: this one ends as if it were told to, at its next step.
+static void stop_running(void) {
+  kill(getpid(), SIGTERM);
+}
+
+// Rank 0 alone.
+static enum dvg_status lock_folder(const char *path) {
+  struct dvg_lock_settings s = {path, output.program, DVG_LOCK_BEAT, dvg_world_stop_flag, stop_running};
+  if (output.lock) return dvg_fail(DVG_ERROR_INTERNAL, "%s: a second output folder", path);
+  DVG_TRY(dvg_path_try_folder(path)); // or each rank would say that it can't write there
+  return dvg_lock_take(&output.lock, &s);
+}
+
+// ---- main
+
 static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_stage *stage,
                                      const struct dvg_world *w) {
   struct dvg_options o = {
@@ -33,7 +58,9 @@ static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_sta
   enum dvg_status status = dvg_stage_parse(&o, argc, argv, w);
   if (status == DVG_OK && !o.help) {
     dvg_options_log(&o);
+    output.program = stage->program;
     status = dvg_world_agree(w, stage->run(&o, w));
+    dvg_lock_release(&output.lock); // all have agreed, so none writes any more
   }
   dvg_options_free(&o);
   dvg_free(&o.values);
@@ -149,7 +176,7 @@ static enum dvg_status look_at_shard(struct search *x, int64_t k) {
 // Rank 0 first: a folder that takes no file, or a set of another run (of which any shard tells), is said once.
 // It looks up to the first shard that is there.
 static enum dvg_status look_at_first(struct search *x, int64_t *next) {
-  DVG_TRY(dvg_path_try_folder(x->s->folder));
+  DVG_TRY(lock_folder(x->s->folder));
   for (*next = 0; *next < x->s->n_shards;) {
     DVG_TRY(look_at_shard(x, *next));
     if (!x->todo[(*next)++]) break;
@@ -222,6 +249,6 @@ enum dvg_status dvg_stage_check_shards(const struct dvg_world *w, const struct d
 
 enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path) {
   enum dvg_status status = w->rank == 0 ? dvg_path_make_folder(path) : DVG_OK;
-  if (status == DVG_OK && w->rank == 0) status = dvg_path_try_folder(path);
+  if (status == DVG_OK && w->rank == 0) status = lock_folder(path);
   return dvg_world_agree(w, status);
 }

@@ -53,7 +53,8 @@ DVG_CHECKED enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const ch
 // ---- sharded sets: what is to be done for each shard is shared out over the ranks
 
 // Collective. pending[k] = 1 (others 0) for each shard of a set that is to be made, on all ranks: dvg_shards_is_pending, and those
-// whose content is damaged. Says how many are there. DVG_ERROR_IO for a folder that takes no file.
+// whose content is damaged. Says how many are there. DVG_ERROR_IO for a folder that takes no file, or in which
+// another run is at work: rank 0 locks it (io/lock.h) until the program ends.
 DVG_CHECKED enum dvg_status dvg_stage_find_pending(unsigned char *pending, const struct dvg_world *w, const struct dvg_shards *s,
                                                    const char *schema, int64_t version, const struct dvg_lineage *l);
 
@@ -65,7 +66,8 @@ DVG_CHECKED enum dvg_status dvg_stage_index(const struct dvg_world *w, const str
 // exchanged one is found here and not after hours of computing. The first bad one is named, once.
 DVG_CHECKED enum dvg_status dvg_stage_check_shards(const struct dvg_world *w, const struct dvg_shard_reader *r);
 
-// Collective. Rank 0 makes the output folder and checks that it can be written; agreed.
+// Collective. Rank 0 makes the output folder, checks that it can be written, and locks it until the program ends (io/lock.h): DVG_ERROR_IO while
+// another run is at work in it. Once a run; agreed.
 DVG_CHECKED enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path);
 
 #endif

@@ -1,10 +1,12 @@
 #include "stages/trainer.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -18,11 +20,12 @@ struct loop {
   struct dvg_train_state state;
   struct dvg_reduce reduce;
   struct dvg_reduce_span *spans;
+  const char *term_names[MAX_TERMS];
   double sum[MAX_TERMS]; // of the terms since the last log line
   int64_t n_summed;
   double started, spoke;
   int64_t started_step;
-  char checkpoint[1024], log[1024], where[192]; // `where` the present micro-batch belongs, for messages
+  char log[1024], where[192]; // `where` the present micro-batch belongs, for messages
 };
 
 static enum dvg_status check_settings(const struct dvg_train_settings *set) {
@@ -72,6 +75,8 @@ static enum dvg_status find_trained(struct loop *l) {
   DVG_TRY(dvg_reduce_create(&l->reduce, s->count, dvg_graph_n_terms(l->t->graph), l->t->n_micro, l->spans,
                             n_spans));
   l->reduce.where = l->where;
+  for (int64_t i = 0; i < l->reduce.n_terms; i++) l->term_names[i] = dvg_graph_term_name(l->t->graph, i);
+  l->reduce.term_names = l->term_names;
   return DVG_OK;
 }
 
@@ -185,10 +190,57 @@ static void update(struct loop *l, double rate) {
   dvg_params_changed(t->params);
 }
 
+// Rank 0 alone (the weights of terms are known where there are micro-batches). NaN is beyond any limit.
+static enum dvg_status check_loss(const struct loop *l, const double *terms) {
+  const struct dvg_graph *g = l->t->graph;
+  double total = 0, limit = l->t->settings->max_loss;
+  int64_t largest = 0;
+  for (int64_t i = 0; i < dvg_graph_n_terms(g); i++) {
+    total += terms[i] * dvg_graph_term_weight(g, i);
+    if (fabs(terms[i] * dvg_graph_term_weight(g, i)) > fabs(terms[largest] * dvg_graph_term_weight(g, largest)))
+      largest = i;
+  }
+  if (fabs(total) <= limit) return DVG_OK;
+  return dvg_fail(DVG_ERROR_NUMERIC,
+                  "%s, step %lld: the loss explodes: %g is beyond --max-loss %g, most of it %s", l->t->name,
+                  (long long)l->state.step + 1, total, limit, dvg_graph_term_name(g, largest));
+}
+
+// What an update made of `values`, which lie as the trained weights do: no checkpoint may hold what nothing can
+// go on from. The same on all ranks, so rank 0 speaks.
+static enum dvg_status check_finite(const struct loop *l, const char *what, const float *values) {
+  int bad = 0;
+  for (int64_t i = 0; i < l->state.count; i++) bad |= !(fabsf(values[i]) <= FLT_MAX);
+  if (!bad) return DVG_OK;
+  const struct dvg_reduce_span *span = l->spans;
+  int64_t at = 0;
+  while (fabsf(values[at]) <= FLT_MAX) at++;
+  while (at >= span->first + span->count) span++;
+  dvg_log_quiet(l->t->world->rank != 0);
+  enum dvg_status status =
+      dvg_fail(DVG_ERROR_NUMERIC, "%s, step %lld: %s of %s is %s at %lld, on all ranks alike", l->t->name,
+               (long long)l->state.step + 1, what, span->name, isnan(values[at]) ? "not a number" : "infinite",
+               (long long)(at - span->first));
+  dvg_log_quiet(0);
+  return status;
+}
+
+static int is_last(const struct loop *l) {
+  return l->state.finished || l->state.step == l->t->n_steps;
+}
+
+static int sheet_is_due(const struct loop *l) {
+  int64_t every = l->t->settings->sheet_every;
+  return l->t->sheet && (is_last(l) || (every > 0 && l->state.step % every == 0));
+}
+
+static void sheet_path(char path[1200], const struct loop *l) {
+  snprintf(path, 1200, "%s/sheets/%s-%06lld.png", l->t->settings->out, l->t->name, (long long)l->state.step);
+}
+
 static enum dvg_status draw_sheet(const struct loop *l) {
   char path[1200];
-  snprintf(path, sizeof path, "%s/sheets/%s-%06lld.png", l->t->settings->out, l->t->name,
-           (long long)l->state.step);
+  sheet_path(path, l);
   return l->t->sheet(l->t->job, l->state.step, path);
 }
 
@@ -196,17 +248,18 @@ static enum dvg_status draw_sheet(const struct loop *l) {
 static enum dvg_status report(struct loop *l, double rate, int last, int stopping) {
   const struct dvg_train_settings *set = l->t->settings;
   int64_t step = l->state.step;
-  int sheet = l->t->sheet && (last || (set->sheet_every > 0 && step % set->sheet_every == 0));
+  int sheet = sheet_is_due(l);
   int checkpoint = last || stopping || step % set->checkpoint_every == 0;
   int log = checkpoint || step % set->log_every == 0; // what continues from a checkpoint has no sums of before
   if (!log && !sheet && !checkpoint) return DVG_OK;
   enum dvg_status status = DVG_OK;
   if (l->t->world->rank == 0) {
     if (log) status = write_log(l, rate);
-    // The sheet first: what continues from the checkpoint draws it no more. One that fails must not cost the
-    // steps before it.
+    // One that fails must not cost the steps before it: it is drawn when they are continued.
     enum dvg_status drawn = status == DVG_OK && sheet ? draw_sheet(l) : DVG_OK;
-    if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state, l->checkpoint);
+    dvg_log_quiet(drawn != DVG_OK); // on a full disk both fail: one line says so
+    if (status == DVG_OK && checkpoint) status = dvg_checkpoint_save(l->t, &l->state);
+    dvg_log_quiet(0);
     if (status == DVG_OK) status = drawn;
   }
   return dvg_world_agree(l->t->world, status);
@@ -222,12 +275,16 @@ static enum dvg_status step_once(struct loop *l) {
     if (t->world->rank == 0) status = dvg_dump_step(t, &l->state, t->params->gradient + l->state.first, terms);
     DVG_TRY(dvg_world_agree(t->world, status));
   }
+  if (set->max_loss > 0)
+    DVG_TRY(dvg_world_agree(t->world, t->world->rank == 0 ? check_loss(l, terms) : DVG_OK));
   update(l, rate);
+  DVG_TRY(check_finite(l, "the weight", t->params->value + l->state.first));
+  DVG_TRY(check_finite(l, "the momentum", l->state.moment1));
   l->state.step++;
   for (int64_t i = 0; i < dvg_graph_n_terms(t->graph); i++) l->sum[i] += terms[i];
   l->n_summed++;
   if (t->after_step) DVG_TRY(t->after_step(t->job, l->state.step, &l->state.finished));
-  int last = l->state.finished || l->state.step == t->n_steps;
+  int last = is_last(l);
   int stopping = !last && (dvg_world_stop_requested(t->world) || l->state.step == set->stop_after);
   DVG_TRY(report(l, rate, last, stopping));
   if (!stopping) return DVG_OK;
@@ -253,17 +310,26 @@ static enum dvg_status prepare_folder(const struct loop *l) {
   return dvg_path_remove_parts(path, prefix);
 }
 
+// Rank 0 alone. The sheet of the step we continue from, if it couldn't be written then.
+static enum dvg_status catch_up(const struct loop *l) {
+  char path[1200];
+  sheet_path(path, l);
+  return sheet_is_due(l) && access(path, F_OK) != 0 ? draw_sheet(l) : DVG_OK;
+}
+
 static enum dvg_status start(struct loop *l) {
   struct dvg_trainer *t = l->t;
   int found = 0;
-  snprintf(l->checkpoint, sizeof l->checkpoint, "%s/%s.checkpoint.h5", t->settings->out, t->name);
   snprintf(l->log, sizeof l->log, "%s/log.jsonl", t->settings->out);
   DVG_TRY(dvg_world_agree(t->world, find_trained(l)));
-  DVG_TRY(dvg_checkpoint_load(t, &l->state, l->checkpoint, &found));
+  DVG_TRY(dvg_checkpoint_load(t, &l->state, &found));
   if (found)
     dvg_info("%s: continuing after step %lld of %lld", t->name, (long long)l->state.step,
              (long long)t->n_steps);
-  DVG_TRY(dvg_world_agree(t->world, t->world->rank == 0 ? prepare_folder(l) : DVG_OK));
+  enum dvg_status status = DVG_OK;
+  if (t->world->rank == 0) status = prepare_folder(l);
+  if (t->world->rank == 0 && status == DVG_OK && found) status = catch_up(l);
+  DVG_TRY(dvg_world_agree(t->world, status));
   l->started = dvg_seconds();
   l->started_step = l->state.step;
   return DVG_OK;

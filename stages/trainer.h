@@ -7,9 +7,17 @@
 // In the folder `out`:
 //     <name>.checkpoint.h5   schema "checkpoint" v1: weight/<p>, moment1/<p>, moment2/<p> (Adam), attributes step, steps; the settings and inputs of the run.
 //                            A run that finds one with its own settings and inputs continues from it; one with others is refused.
+//     <name>.checkpoint-1.h5 the one before, -2 the one before that ...: --keep-checkpoints of them in all. One has three values for each trained
+//                            weight (SGD: two), 4 bytes each. What is read is verified by its digest first; a damaged newest one gives way to the one
+//                            before it, with a warning, and is removed; where all are damaged, the run is refused.
+//     <name>.checkpoint.new.h5  a finished checkpoint on its way into its place: a run that was killed there continues from it
 //     <result>               weights, saved by the trainer when all is done; one of another run is refused likewise
 //     log.jsonl              a JSON line an interval and a checkpoint: {"phase","step","of","loss","terms":{name: mean since the last line},"rate","seconds"}
 //     sheets/<name>-NNNNNN.png  where the job draws some
+//
+// Numbers that go wrong end the run with DVG_ERROR_NUMERIC before the step counts, the checkpoints of before stay: a gradient or loss term that is no number,
+// infinite or beyond the exact sum, by step, micro-batch, name and rank; a weight or momentum that is not finite after the update, by step and name; a loss
+// beyond --max-loss, by step and largest term.
 //
 // --dump-step K FILE (schema "step" v1, K counts from 1): all that is needed to recompute step K elsewhere, before its update:
 //     input/<micro>/<name>   each graph input of each micro-batch (f32 (N,C,H,W), or i64 (n))
@@ -24,10 +32,13 @@
 
 enum dvg_optimizer { DVG_SGD, DVG_ADAM };
 
+enum { DVG_MAX_CHECKPOINTS = 100 };
+
 // Settings that every trainer's struct begins with, and their options. Paths are in each trainer's own table.
 struct dvg_train_settings {
   char *out, *dump;
-  int64_t seed, log_every, sheet_every, checkpoint_every, dump_step, stop_after;
+  double max_loss;
+  int64_t seed, log_every, sheet_every, checkpoint_every, keep_checkpoints, dump_step, stop_after;
 };
 #define DVG_TRAIN_OPTIONS(s, m)                                                                                                            \
   DVG_OPTION_PATH(s, m.out, "out", NULL, "folder for weights, log, sheets and checkpoints"),                                               \
@@ -35,6 +46,9 @@ struct dvg_train_settings {
       DVG_OPTION_LOCAL_INT(s, m.log_every, "log-every", "50", 1, 9e15, "steps between log lines"),                                         \
       DVG_OPTION_LOCAL_INT(s, m.sheet_every, "sheet-every", "500", 0, 9e15, "steps between sheets of images; 0: only the last"),           \
       DVG_OPTION_LOCAL_INT(s, m.checkpoint_every, "checkpoint-every", "500", 1, 9e15, "steps between checkpoints"),                        \
+      DVG_OPTION_LOCAL_INT(s, m.keep_checkpoints, "keep-checkpoints", "2", 1, DVG_MAX_CHECKPOINTS,                                         \
+                           "newest checkpoints to keep: a damaged one gives way to the one before"),                                       \
+      DVG_OPTION_LOCAL_REAL(s, m.max_loss, "max-loss", "0", 0, 1e30, "end the run when the loss of a step is beyond this; 0: no limit"),  \
       DVG_OPTION_LOCAL_INT(s, m.stop_after, "stop-after", "0", 0, 9e15, "checkpoint and stop (exit 75) after this step; 0: never"),        \
       DVG_OPTION_LOCAL_INT(s, m.dump_step, "dump-step", "0", 0, 9e15, "step to write to --dump, counted from 1; 0: none"),                 \
       DVG_OPTION_PATH(s, m.dump, "dump", "", "file for --dump-step")
@@ -84,9 +98,10 @@ struct dvg_train_state {
   int finished;
   float *moment1, *moment2; // (count): momentum, or Adam's two; moment2 NULL for SGD
 };
-DVG_CHECKED enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s, const char *path);
-// Collective. *found = 0 when there is none. Reads on rank 0, hands to all.
-DVG_CHECKED enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_train_state *s, const char *path, int *found);
+// Rank 0 alone.
+DVG_CHECKED enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s);
+// Collective. The newest one that is whole; *found = 0 when there is none at all. Reads on rank 0, hands to all.
+DVG_CHECKED enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_train_state *s, int *found);
 // Rank 0 alone. DVG_ERROR_INPUT when a result of another run (other settings or inputs) is at `path`: it is not to be overwritten.
 DVG_CHECKED enum dvg_status dvg_result_check(const struct dvg_trainer *t, const char *path);
 // Rank 0 alone. Writes all named tensors of the flat array `values`, of which [first, first+count) is given, as <group>/<name>.

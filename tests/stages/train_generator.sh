@@ -31,6 +31,8 @@ for n in 0 1 2 3 4; do
   [ $n = 0 ] || check "on $n: the dump" cmp dump$n.h5 dump0.h5
   [ $n = 0 ] || check "on $n: the sheets" diff -r on$n/sheets on0/sheets
 done
+check "train on 8" train 8 on8
+same "on 8" on8 on0
 is "the files" "$(cd on2 && find . -type f | sort | tr '\n' ' ')" \
   "./generator.checkpoint.h5 ./generator.h5 ./log.jsonl ./sheets/generator-000004.png ./sheets/generator-000008.png "
 for f in on2/sheets/*.png; do is_png "$f" "$f"; done
@@ -41,6 +43,8 @@ says "of a generator" "generator, width 0.05, size 32"
 check "another seed" train 2 seed --seed 2
 if cmp -s seed/generator.h5 on0/generator.h5; then report bad "another seed" "gives the same"; else report good; fi
 check "more in a step than there is" train 3 large --batch 24 --micro-batch 8 --steps 2
+check "more in a step than there is, on 8" train 8 large8 --batch 24 --micro-batch 8 --steps 2
+same "more in a step than there is" large large8
 check "by epochs" train 2 epochs --steps 0 --epochs 2
 says "steps by epochs" "generator 4 of 4"
 check "one pair for 3 ranks" train 3 single --batch 1 --micro-batch 1 --steps 2

@@ -28,6 +28,8 @@ on_ranks() { # name, what is trained with --dump-step 4
     [ $n = 0 ] || check "$1 on $n: the dump" cmp "$1$n.h5" "${1}0.h5"
     [ $n = 0 ] || check "$1 on $n: the sheets" diff -r "$1$n/sheets" "${1}0/sheets"
   done
+  check "$1 on 8" train 8 "${1}8"
+  same "$1 on 8" "${1}8" "${1}0"
   for f in "${1}2"/sheets/*.png; do is_png "$f" "$f"; done
 }
 

@@ -24,6 +24,8 @@ for n in 0 1 2 3 4; do
   [ $n = 0 ] || same_log "on $n" on$n on0
   [ $n = 0 ] || check "on $n: the dump" cmp dump$n.h5 dump0.h5
 done
+check "train on 8" train 8 on8
+same "on 8" on8 on0
 is "the files" "$(cd on2 && find . -type f | sort | tr '\n' ' ')" \
   "./log.jsonl ./sampler.checkpoint.h5 ./sampler.h5 ./sheets/sampler-000009.png ./sheets/sampler-000018.png ./sheets/sampler-000024.png "
 for f in on2/sheets/*.png; do is_png "$f" "$f"; done
@@ -34,6 +36,8 @@ says "of the sampler alone" "identity_sampler"
 check "another seed" train 2 seed --seed 2
 if cmp -s seed/sampler.h5 on0/sampler.h5; then report bad "another seed" "gives the same"; else report good; fi
 check "fewer features than a step" train 3 large --batch 60 --micro-batch 10 --epochs 2
+check "fewer features than a step, on 8" train 8 large8 --batch 60 --micro-batch 10 --epochs 2
+same "fewer features than a step" large large8
 check "one micro-batch for 4 ranks" train 4 single --micro-batch 9 --epochs 2
 check "one rank alone" train 0 alone --micro-batch 9 --epochs 2
 same "one micro-batch" single alone
@@ -132,7 +136,7 @@ expect_fail "other features" 3 "stopped/sampler.checkpoint.h5: .*other inputs" t
 mkdir earlier && cp stopped/sampler.h5 earlier
 expect_fail "the weights of another run" 3 "earlier/sampler.h5: .*other inputs" train 2 earlier --features nir
 check "the weights of another run are kept" cmp earlier/sampler.h5 stopped/sampler.h5
-head -c 3000 stopped/sampler.checkpoint.h5 >x.h5 && cp -r stopped broken && mv x.h5 broken/sampler.checkpoint.h5
+mkdir broken && cp stopped/sampler.h5 broken && head -c 3000 stopped/sampler.checkpoint.h5 >broken/sampler.checkpoint.h5
 expect_fail "truncated checkpoint" 3 "broken/sampler.checkpoint.h5" train 2 broken
 cp on0/sampler.h5 broken/sampler.checkpoint.h5
 expect_fail "weights as checkpoint" 3 "broken/sampler.checkpoint.h5.*weights.*checkpoint" train 2 broken

@@ -1,0 +1,31 @@
+// One writer a folder: a lock file that needs neither flock nor clocks that agree, which NFS and Lustre don't promise.
+//
+// <folder>/dvg.lock is text, "key value" a line: program, host, pid, started (the process, in clock ticks after boot), boot (its id), space (its
+// namespace of process ids), since (UTC), beat (seconds). It is written under a name of its own and linked, so it appears as a whole. The holder
+// touches it every `beat` seconds, from a thread that does nothing else. Whether a holder still lives is seen
+//     in the same boot and namespace by its pid and start time, at once;
+//     elsewhere by whether its file is touched within 6 beats, by our own clock: a minute.
+// The file of a dead one is moved aside before it is removed; two that do so at once can't both win, and a holder that finds its file gone or
+// another's (it had been suspended for minutes) is told by `lost`, at the next beat.
+#ifndef DVG_IO_LOCK_H
+#define DVG_IO_LOCK_H
+
+#include "common/base/status.h"
+
+struct dvg_lock; // held, by one process; any number of folders
+
+struct dvg_lock_settings {
+  const char *folder, *program; // copied
+  double beat;                  // seconds
+  int (*stop)(void);            // or NULL: whether to give up waiting for a sign of life
+  void (*lost)(void);           // or NULL: called once, from the lock's thread, when the lock isn't ours any more
+};
+enum { DVG_LOCK_BEAT = 10 }; // what programs take
+
+// Not collective: one rank takes it for all. DVG_ERROR_IO, naming who holds it since when, while that one lives, or when the folder can't be
+// written; DVG_STOPPED when `stop` said so. Waits up to 6 beats of the holder where life is seen by touches only.
+DVG_CHECKED enum dvg_status dvg_lock_take(struct dvg_lock **l, const struct dvg_lock_settings *s);
+// Removes the file if it is still ours, and frees. Nothing to do for NULL.
+void dvg_lock_release(struct dvg_lock **l);
+
+#endif

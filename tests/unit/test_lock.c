@@ -1,0 +1,242 @@
+// One writer a folder: refused while the first lives, taken over when it is dead, here or elsewhere.
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "io/artifact.h"
+#include "io/lock.h"
+#include "tests/check.h"
+
+static const char *file(const char *name) {
+  static char path[600];
+  snprintf(path, sizeof path, "%s/%s", dvg_test_folder(), name);
+  return path;
+}
+
+static volatile int n_lost, stopping;
+static void lost(void) {
+  n_lost++;
+}
+static int stop(void) {
+  return stopping;
+}
+
+static struct dvg_lock_settings settings(void) {
+  return (struct dvg_lock_settings){dvg_test_folder(), "dvg-test", 0.05, stop, lost};
+}
+
+// What is said on standard error while it is taken, in `said`; errors of a refusal belong to it.
+static enum dvg_status take(struct dvg_lock **l, char *said, size_t n_bytes) {
+  struct dvg_lock_settings s = settings();
+  fflush(stderr);
+  int before = dup(2), fd = open(file("said"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+  dup2(fd, 2);
+  enum dvg_status status = dvg_lock_take(l, &s);
+  fflush(stderr);
+  dup2(before, 2);
+  close(before);
+  ssize_t n = pread(fd, said, n_bytes - 1, 0);
+  said[n > 0 ? n : 0] = 0;
+  close(fd);
+  unlink(file("said"));
+  return status;
+}
+
+static void refuses(const char *pattern) {
+  struct dvg_lock *l = NULL;
+  char said[1024];
+  CU_ASSERT_EQUAL(take(&l, said, sizeof said), DVG_ERROR_IO);
+  CU_ASSERT_PTR_NULL(l);
+  CU_ASSERT_TRUE(strstr(said, pattern) != NULL);
+}
+
+static void takes_and_leaves_nothing(void) {
+  struct dvg_lock *l = NULL;
+  char said[1024];
+  CHECK_OK(take(&l, said, sizeof said));
+  CU_ASSERT_PTR_NOT_NULL(l);
+  CU_ASSERT_STRING_EQUAL(said, "");
+  CU_ASSERT_TRUE(dvg_path_exists(file("dvg.lock")));
+  dvg_lock_release(&l);
+  CU_ASSERT_PTR_NULL(l);
+  CU_ASSERT_FALSE(dvg_path_exists(file("dvg.lock")));
+  CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0); // not a file is left
+  CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+  dvg_lock_release(&l);
+}
+
+static pid_t holder(int lives) {
+  int ready[2];
+  if (pipe(ready) != 0) return -1;
+  pid_t child = fork();
+  if (child == 0) {
+    struct dvg_lock *l = NULL;
+    struct dvg_lock_settings s = settings();
+    if (dvg_lock_take(&l, &s) != DVG_OK) _exit(1);
+    if (write(ready[1], "x", 1) != 1 || !lives) _exit(0);
+    for (;;) pause();
+  }
+  char byte;
+  CU_ASSERT_EQUAL(read(ready[0], &byte, 1), 1);
+  close(ready[0]);
+  close(ready[1]);
+  return child;
+}
+
+static void is_refused_while_the_first_lives(void) {
+  pid_t child = holder(1);
+  char pattern[128], said[1024];
+  snprintf(pattern, sizeof pattern, ": is being written by dvg-test, process %d on ", (int)child);
+  refuses(pattern);
+  kill(child, SIGKILL);
+  struct dvg_lock *l = NULL;
+  usleep(20000); // a zombie: not waited for yet
+  CHECK_OK(take(&l, said, sizeof said));
+  dvg_lock_release(&l);
+  waitpid(child, NULL, 0);
+}
+
+static void another_process_of_its_number_is_not_it(void) {
+  char *text = NULL, other[1024];
+  pid_t child = holder(1);
+  CHECK_OK(dvg_path_read_text(file("dvg.lock"), 2000, &text));
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  // The same, but of this living process, which was started at another time.
+  snprintf(other, sizeof other, "%.*spid %d%s", (int)(strstr(text, "pid ") - text), text, (int)getpid(),
+           strchr(strstr(text, "pid "), '\n'));
+  CHECK_OK(dvg_path_write_text(file("dvg.lock"), other));
+  struct dvg_lock *l = NULL;
+  CHECK_OK(take(&l, other, sizeof other));
+  dvg_lock_release(&l);
+  free(text);
+}
+
+static const char elsewhere[] =
+    "program dvg-generate\nhost node7\npid 1\nstarted 5\nboot 1-2\nspace pid:[1]\nsince "
+    "2026-01-01T00:00:00Z\nbeat 0.05\n";
+
+static void one_elsewhere_is_dead_after_six_beats(void) {
+  struct dvg_lock *l = NULL;
+  char said[1024];
+  CHECK_OK(dvg_path_write_text(file("dvg.lock"), elsewhere));
+  double start = dvg_seconds();
+  CHECK_OK(take(&l, said, sizeof said));
+  CU_ASSERT_TRUE(dvg_seconds() - start >= 0.3);
+  dvg_lock_release(&l);
+}
+
+static void one_elsewhere_lives_by_its_touches(void) {
+  CHECK_OK(dvg_path_write_text(file("dvg.lock"), elsewhere));
+  pid_t child = fork();
+  for (int i = 0; child == 0; i++) {
+    struct timespec when[2] = {{i, 0}, {i, 0}}; // whatever its clock says
+    utimensat(AT_FDCWD, file("dvg.lock"), when, 0);
+    usleep(20000);
+  }
+  refuses(": is being written by dvg-generate, process 1 on node7, since 2026-01-01T00:00:00Z");
+  CU_ASSERT_TRUE(dvg_path_exists(file("dvg.lock")));
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  stopping = 1;
+  struct dvg_lock *l = NULL;
+  char said[1024];
+  CU_ASSERT_EQUAL(take(&l, said, sizeof said), DVG_STOPPED);
+  stopping = 0;
+  unlink(file("dvg.lock"));
+}
+
+static void any_content_will_do(void) {
+  static const char *const texts[] = {"beat 0.01\n", "\nbeat 0.01\npid -5\nstarted x\nboot\nspace \n",
+                                      "program\n\nhost\n\nbeat 1e-3\npid 99999999999999999999\n"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    struct dvg_lock *l = NULL;
+    char said[1024];
+    CHECK_OK(dvg_path_write_text(file("dvg.lock"), texts[i]));
+    stopping = i == 0; // its first line isn't a beat of ours: a minute to wait
+    CU_ASSERT_EQUAL(take(&l, said, sizeof said), i == 0 ? DVG_STOPPED : DVG_OK);
+    stopping = 0;
+    dvg_lock_release(&l);
+  }
+  unlink(file("dvg.lock"));
+}
+
+static void it_beats(void) {
+  struct dvg_lock *l = NULL;
+  char said[1024];
+  struct stat first, later;
+  CHECK_OK(take(&l, said, sizeof said));
+  CU_ASSERT_EQUAL(stat(file("dvg.lock"), &first), 0);
+  usleep(200000);
+  CU_ASSERT_EQUAL(stat(file("dvg.lock"), &later), 0);
+  CU_ASSERT_TRUE(later.st_mtim.tv_sec > first.st_mtim.tv_sec || later.st_mtim.tv_nsec > first.st_mtim.tv_nsec);
+  dvg_lock_release(&l);
+}
+
+static void says_when_it_is_lost(void) {
+  struct dvg_lock *l = NULL;
+  char said[1024];
+  CHECK_OK(take(&l, said, sizeof said));
+  n_lost = 0;
+  usleep(120000);
+  CU_ASSERT_EQUAL(n_lost, 0);
+  dvg_log_quiet(1);
+  CHECK_OK(dvg_path_write_text(file("dvg.lock"), elsewhere));
+  usleep(300000);
+  dvg_log_quiet(0);
+  CU_ASSERT_EQUAL(n_lost, 1);
+  dvg_lock_release(&l);
+  CU_ASSERT_TRUE(dvg_path_exists(file("dvg.lock"))); // it is the other one's
+  unlink(file("dvg.lock"));
+}
+
+// Many at once over the file of a dead one: one wins.
+static void one_of_many_wins(void) {
+  enum { N = 6 };
+  for (int round = 0; round < 10; round++) {
+    waitpid(holder(0), NULL, 0);
+    pid_t child[N];
+    int n_won = 0, go[2], status;
+    CU_ASSERT_EQUAL(pipe(go), 0);
+    for (int i = 0; i < N; i++) {
+      child[i] = fork();
+      if (child[i] > 0) continue;
+      struct dvg_lock *l = NULL;
+      struct dvg_lock_settings s = settings();
+      char byte;
+      dvg_log_quiet(1);
+      close(go[1]);
+      if (read(go[0], &byte, 1) != 0) _exit(2); // its end is the start for all
+      enum dvg_status taken = dvg_lock_take(&l, &s);
+      usleep(300000); // lives on for longer than the others look
+      _exit(taken == DVG_OK ? 1 : taken == DVG_ERROR_IO ? 0 : 3);
+    }
+    close(go[0]);
+    close(go[1]);
+    for (int i = 0; i < N; i++) {
+      waitpid(child[i], &status, 0);
+      CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+      n_won += WIFEXITED(status) && WEXITSTATUS(status) == 1;
+    }
+    CU_ASSERT_EQUAL(n_won, 1);
+    unlink(file("dvg.lock"));
+  }
+}
+
+const struct dvg_test dvg_tests[] = {
+    {"takes, leaves nothing", takes_and_leaves_nothing},
+    {"is refused while the first lives", is_refused_while_the_first_lives},
+    {"another process of its number is not it", another_process_of_its_number_is_not_it},
+    {"one elsewhere is dead after six beats", one_elsewhere_is_dead_after_six_beats},
+    {"one elsewhere lives by its touches", one_elsewhere_lives_by_its_touches},
+    {"any content will do", any_content_will_do},
+    {"it beats", it_beats},
+    {"says when it is lost", says_when_it_is_lost},
+    {"one of many wins", one_of_many_wins},
+    {NULL, NULL}};
