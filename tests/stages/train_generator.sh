@@ -146,7 +146,7 @@ import h5py
 with h5py.File("silent.h5", "r+") as file:
     for name in "fc.weight", "fc.bias": file[name][...] = 0'
   bad "no embedding" 6 "toy.h5: image [0-9]+ \\(.+\\) has no embedding" --recognizer silent.h5
-  expect_fail "no embedding: no features either" 6 "toy.h5: image 0 \\(.+\\) has no embedding" run 1 dvg-extract --images toy.h5 --weights silent.h5 --out none
+  expect_fail "no embedding: no features either" 6 "toy.h5: image 0 \\(.+\\): has no embedding" run 1 dvg-extract --images toy.h5 --weights silent.h5 --out none
   absent "no embedding: no features either" none/index.h5 none/shard-000000.h5
   cp f.h5 poisoned.h5
   check "poisons" $python -c 'import h5py; h5py.File("poisoned.h5", "r+")["fc.bias"][7] = float("nan")'
