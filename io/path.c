@@ -10,6 +10,7 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "io/artifact.h"
+#include "io/file.h"
 
 int dvg_path_exists(const char *path) {
   struct stat s;
@@ -160,33 +161,20 @@ enum dvg_status dvg_path_write_text(const char *path, const char *text) {
 }
 
 enum dvg_status dvg_path_read_bytes(const char *path, int64_t max_bytes, unsigned char **out, size_t *n_bytes) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // O_NONBLOCK: not to wait at a named pipe
-  FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
-  if (!f) {
-    int cause = errno;
-    if (fd >= 0) close(fd);
-    return dvg_fail(DVG_ERROR_IO, "%s: cannot open: %s", path, strerror(cause));
-  }
-  enum dvg_status status = DVG_OK;
   unsigned char *bytes = NULL;
-  struct stat s;
-  if (fstat(fd, &s) != 0) status = dvg_fail(DVG_ERROR_IO, "%s: cannot stat: %s", path, strerror(errno));
-  else if (S_ISDIR(s.st_mode)) status = dvg_fail(DVG_ERROR_INPUT, "%s: is a folder, not a file", path);
-  else if (!S_ISREG(s.st_mode)) status = dvg_fail(DVG_ERROR_INPUT, "%s: is not a regular file", path);
-  else if (s.st_size > max_bytes)
-    status = dvg_fail(DVG_ERROR_INPUT, "%s: is too large: %lld bytes, %lld at most", path, (long long)s.st_size,
+  int64_t size;
+  int fd;
+  DVG_TRY(dvg_file_open(&fd, &size, path));
+  enum dvg_status status = DVG_OK;
+  if (size > max_bytes)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: is too large: %lld bytes, %lld at most", path, (long long)size,
                       (long long)max_bytes);
-  if (status == DVG_OK) status = dvg_alloc((void **)&bytes, (int64_t)s.st_size + 1, 1, path);
-  if (status == DVG_OK) {
-    size_t got = fread(bytes, 1, (size_t)s.st_size, f);
-    if (ferror(f)) status = dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
-    else if (got != (size_t)s.st_size)
-      status = dvg_fail(DVG_ERROR_IO, "%s: became shorter while it was read", path);
-  }
-  fclose(f);
+  if (status == DVG_OK) status = dvg_alloc((void **)&bytes, size + 1, 1, path);
+  if (status == DVG_OK) status = dvg_file_read(fd, path, bytes, (size_t)size, 0);
+  close(fd);
   if (status == DVG_OK) {
     *out = bytes; // followed by a NUL: the memory is zeroed
-    *n_bytes = (size_t)s.st_size;
+    *n_bytes = (size_t)size;
   } else {
     dvg_free(&bytes);
   }

@@ -2,19 +2,18 @@
 #include "io/recordio.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "io/artifact.h"
+#include "io/file.h"
 #include "io/recordio_format.h"
 
 static const int64_t max_index_bytes = (int64_t)1 << 36;
@@ -72,26 +71,15 @@ static float f32_at(const unsigned char *p) {
 
 // ---- bytes of the file
 
-static enum dvg_status read_at(const struct dvg_recordio *r, void *data, size_t n, int64_t offset) {
-  for (size_t done = 0; done < n;) {
-    ssize_t got = pread(r->fd, (unsigned char *)data + done, n - done, offset + (int64_t)done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", r->path, strerror(errno));
-    if (got == 0) return dvg_fail(DVG_ERROR_IO, "%s: became shorter while it was read", r->path);
-    done += (size_t)got;
-  }
-  return DVG_OK;
-}
-
 // Few bytes that are known to be in the file, by way of the window if there is one.
 static enum dvg_status peek(const struct dvg_recordio *r, struct window *w, void *data, size_t n,
                             int64_t offset) {
-  if (!w || n > sizeof w->data) return read_at(r, data, n, offset);
+  if (!w || n > sizeof w->data) return dvg_file_read(r->fd, r->path, data, n, offset);
   if (offset < w->at || offset + (int64_t)n > w->at + (int64_t)w->n) {
     int64_t left = r->file_bytes - offset;
     w->n = 0;
     size_t wanted = left < (int64_t)sizeof w->data ? (size_t)left : sizeof w->data;
-    DVG_TRY(read_at(r, w->data, wanted, offset));
+    DVG_TRY(dvg_file_read(r->fd, r->path, w->data, wanted, offset));
     w->at = offset;
     w->n = wanted;
   }
@@ -344,16 +332,6 @@ static enum dvg_status check_ranges(struct opening *o) {
 
 // ---- opening and reading
 
-static enum dvg_status open_file(struct dvg_recordio *r) {
-  struct stat s;
-  r->fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // O_NONBLOCK: not to wait at a named pipe
-  if (r->fd < 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot open: %s", r->path, strerror(errno));
-  if (fstat(r->fd, &s) != 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot stat: %s", r->path, strerror(errno));
-  if (!S_ISREG(s.st_mode)) return dvg_fail(DVG_ERROR_INPUT, "%s: is not a regular file", r->path);
-  r->file_bytes = s.st_size;
-  return DVG_OK;
-}
-
 enum dvg_status dvg_recordio_open(struct dvg_recordio *out, const char *path) {
   struct dvg_recordio r = {.fd = -1};
   struct opening *o = NULL;
@@ -363,7 +341,7 @@ enum dvg_status dvg_recordio_open(struct dvg_recordio *out, const char *path) {
   DVG_TRY_GOTO(dvg_recordio_index_path(&index, path));
   DVG_TRY_GOTO(DVG_NEW(&o, 1, "records"));
   o->r = &r;
-  DVG_TRY_GOTO(open_file(&r));
+  DVG_TRY_GOTO(dvg_file_open(&r.fd, &r.file_bytes, r.path));
   DVG_TRY_GOTO(dvg_path_exists(index) ? scan_by_index(o, index) : scan(o));
   DVG_TRY_GOTO(check_ranges(o));
   if (r.n_images == 0) {

@@ -3,19 +3,17 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "io/artifact.h"
+#include "io/file.h"
 #include "io/tar_format.h"
 
 enum {
@@ -72,15 +70,10 @@ static void shut(struct dvg_tar_state *s) {
 static enum dvg_status open_file(struct dvg_tar_set *t, int64_t tar) {
   struct dvg_tar_state *s = t->state;
   const char *path = t->tars[tar];
-  struct stat about;
   if (s->tar == tar) return DVG_OK;
   shut(s);
-  s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // O_NONBLOCK: not to wait at a named pipe
-  if (s->fd < 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot open: %s", path, strerror(errno));
+  DVG_TRY(dvg_file_open(&s->fd, &s->file_bytes, path));
   s->tar = tar;
-  if (fstat(s->fd, &about) != 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot stat: %s", path, strerror(errno));
-  if (!S_ISREG(about.st_mode)) return dvg_fail(DVG_ERROR_INPUT, "%s: is not a regular file", path);
-  s->file_bytes = about.st_size;
   return DVG_OK;
 }
 
@@ -406,14 +399,8 @@ static enum dvg_status read_plain(struct dvg_bytes *b, struct dvg_tar_set *t,
   DVG_TRY(open_file(t, image->tar));
   b->n = 0;
   DVG_TRY(dvg_bytes_reserve(b, (size_t)image->n_bytes, path));
-  while (b->n < (size_t)image->n_bytes) {
-    ssize_t got =
-        pread(t->state->fd, b->data + b->n, (size_t)image->n_bytes - b->n, image->offset + (int64_t)b->n);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
-    if (got == 0) return dvg_fail(DVG_ERROR_IO, "%s: became shorter while it was read", path);
-    b->n += (size_t)got;
-  }
+  DVG_TRY(dvg_file_read(t->state->fd, path, b->data, (size_t)image->n_bytes, image->offset));
+  b->n = (size_t)image->n_bytes;
   return DVG_OK;
 }
 

@@ -1,15 +1,13 @@
 // Tables of tensors: opening a file of any format, checking what stands in its table, reading values.
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "io/file.h"
 #include "io/tensors_file.h"
 
 enum { PIECE = 1 << 18, FIRST_ROOM = 16, MAX_NAME = 256 }; // PIECE: bytes read at a time
@@ -52,14 +50,7 @@ enum dvg_status dvg_tensors_bytes(const struct dvg_tensors *f, int64_t at, int64
   if (at < 0 || n < 0 || at > f->n_bytes || n > f->n_bytes - at)
     return dvg_fail(DVG_ERROR_INPUT, "%s: is truncated: %lld bytes from byte %lld on are not all there",
                     f->path, (long long)n, (long long)at);
-  for (int64_t done = 0; done < n;) {
-    ssize_t got = pread(f->fd, (char *)bytes + done, (size_t)(n - done), at + done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", f->path, strerror(errno));
-    if (got == 0) return dvg_fail(DVG_ERROR_IO, "%s: became shorter while it was read", f->path);
-    done += got;
-  }
-  return DVG_OK;
+  return dvg_file_read(f->fd, f->path, bytes, (size_t)n, at);
 }
 
 enum dvg_status dvg_tensors_digest(const struct dvg_tensors *f, char digest[DVG_DIGEST_TEXT]) {
@@ -176,16 +167,6 @@ static enum dvg_status check_names(const struct dvg_tensors *f) {
 
 // ---- opening
 
-static enum dvg_status open_file(struct dvg_tensors *f) {
-  struct stat s;
-  f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // O_NONBLOCK: not to wait at a named pipe
-  if (f->fd < 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot open: %s", f->path, strerror(errno));
-  if (fstat(f->fd, &s) != 0) return dvg_fail(DVG_ERROR_IO, "%s: cannot stat: %s", f->path, strerror(errno));
-  if (!S_ISREG(s.st_mode)) return dvg_fail(DVG_ERROR_INPUT, "%s: is no regular file", f->path);
-  f->n_bytes = s.st_size;
-  return DVG_OK;
-}
-
 static int is_tar(const struct dvg_tensors *f) {
   char magic[5];
   return f->n_bytes >= 512 && dvg_tensors_bytes(f, 257, 5, magic) == DVG_OK && memcmp(magic, "ustar", 5) == 0;
@@ -207,7 +188,7 @@ static enum dvg_status read_table(struct dvg_tensors *f) {
 enum dvg_status dvg_tensors_open(struct dvg_tensors *f, const char *path) {
   *f = (struct dvg_tensors){.fd = -1};
   enum dvg_status status = dvg_text(&f->path, "%s", path);
-  if (status == DVG_OK) status = open_file(f);
+  if (status == DVG_OK) status = dvg_file_open(&f->fd, &f->n_bytes, f->path);
   if (status == DVG_OK) status = read_table(f);
   if (status == DVG_OK) status = check_names(f);
   if (status != DVG_OK) dvg_tensors_close(f);
