@@ -111,6 +111,23 @@ interrupted KILL 1 "[1-9][0-9]*"
 interrupted TERM 1 75
 interrupted USR1 job 75
 interrupted TERM job "75|143|1"
+
+# ---- a slow rank: the others go on with what it hasn't begun, not just with a third each
+
+# shellcheck disable=SC2086 # words
+launch 3 dvg-generate $inputs --count $count --per-shard 5 --out slow
+tries=0
+while [ ! -e slow/shard-000000.h5 ] && [ $tries -lt 3000 ]; do sleep 0.02; tries=$((tries + 1)); done
+check "the last rank stops" kill -STOP "$(cat pid.2)"
+n_shards() { find slow -name 'shard-*.h5' | wc -l; }
+tries=0
+while [ "$(n_shards)" -lt 85 ] && [ $tries -lt 1500 ]; do sleep 0.02; tries=$((tries + 1)); done
+check "the others make what is left" test "$(n_shards)" -ge 85
+absent "which is not all" slow/index.h5
+kill -CONT "$(cat pid.2)"
+wait $job
+is "it ends well" $? 0
+check "a slow rank: the same files" diff -r slow whole
 count=23
 
 # ---- other settings into the same folder
