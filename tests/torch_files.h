@@ -20,7 +20,8 @@ static inline void dvg_put(struct dvg_bytes *b, const void *bytes, size_t n) {
 
 static inline void dvg_put_little(struct dvg_bytes *b, uint64_t x, int n_bytes) {
   for (int i = 0; i < n_bytes; i++) {
-    unsigned char byte = i < 8 ? (unsigned char)(x >> (8 * i) & 255) : 0;
+    unsigned char byte = 0;
+    if (i < 8) byte = (unsigned char)(x >> (8 * i));
     dvg_put(b, &byte, 1);
   }
 }
