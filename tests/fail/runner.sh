@@ -25,10 +25,10 @@ script() {
   chmod +x "$scratch/$1/tests/stages/$1.sh"
 }
 
-# expect NAME EXIT_CODE PATTERN: runs the tree's tests; the output must have a line that matches.
+# expect NAME EXIT_CODE PATTERN [LIMIT [SECONDS_TO_GO]]: runs the tree's tests; the output must have a line that matches.
 expect() {
   local name=$1 want=$2 pattern=$3 code
-  DVG_TEST_ROOT=$scratch/$name DVG_TEST_LIMIT=${4:-30} DVG_TEST_RANKS="2 3" tests/run "$scratch/$name/build" \
+  DVG_TEST_UNTIL=${5:+$(($(date +%s) + $5))} DVG_TEST_ROOT=$scratch/$name DVG_TEST_LIMIT=${4:-30} DVG_TEST_RANKS="2 3" tests/run "$scratch/$name/build" \
     >"$scratch/output" 2>&1
   code=$?
   if [ $code = "$want" ] && grep -qE -- "$pattern" "$scratch/output"; then
@@ -48,6 +48,10 @@ expect fails_on_one_rank 1 'rank 1 of 2: tests/selftest/fails_on_one_rank.c:[0-9
 place hangs_on_one_rank mpi
 expect hangs_on_one_rank 1 '^0 passed, 2 failed, 0 skipped$' 4
 expect hangs_on_one_rank 1 'no end within 4 s' 4
+
+expect hangs_on_one_rank 1 '^0 passed, 0 failed, 2 skipped$' 30 4
+expect hangs_on_one_rank 1 'SKIP .* cut off, no time left' 30 4
+expect hangs_on_one_rank 1 'SKIP .* no time left' 30 0
 
 place crashes_on_one_rank mpi
 expect crashes_on_one_rank 1 '^0 passed, 2 failed, 0 skipped$'
