@@ -169,7 +169,8 @@ enum dvg_status dvg_image_encode_png(const struct dvg_image *image, unsigned cha
   DVG_TRY(DVG_NEW(&w, 1, "PNG"));
   w->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, w, on_write_error, on_warning);
   if (w->png) w->info = png_create_info_struct(w->png);
-  enum dvg_status status = w->info ? write_pixels(w, image) : dvg_fail(DVG_ERROR_MEMORY, "no memory for libpng");
+  enum dvg_status status =
+      w->info ? write_pixels(w, image) : dvg_fail(DVG_ERROR_MEMORY, "no memory for libpng");
   if (status == DVG_OK) {
     *bytes = w->bytes;
     *n_bytes = w->n;

@@ -18,7 +18,7 @@ struct dvg_landmarks_state {
 struct parser {
   const char *path;
   struct dvg_landmarks *l;
-  int64_t line, room;
+  int64_t line;
   int has_header, n_columns, name, number[N_NUMBERS];
 };
 
@@ -45,27 +45,6 @@ static enum dvg_status read_header(struct parser *p, char *line) {
   return DVG_OK;
 }
 
-static enum dvg_status make_room(struct parser *p) {
-  struct dvg_landmarks *l = p->l;
-  if (l->n < p->room) return DVG_OK;
-  int64_t room = p->room ? 2 * p->room : 64, *line = NULL;
-  float(*points)[10] = NULL;
-  DVG_TRY(DVG_NEW(&points, room, "landmarks"));
-  enum dvg_status status = DVG_NEW(&line, room, "landmarks");
-  if (status != DVG_OK) {
-    dvg_free(&points);
-    return status;
-  }
-  if (l->n) memcpy(points, l->points, (size_t)l->n * sizeof *points);
-  if (l->n) memcpy(line, l->line, (size_t)l->n * sizeof *line);
-  dvg_free(&l->points);
-  dvg_free(&l->line);
-  l->points = points;
-  l->line = line;
-  p->room = room;
-  return DVG_OK;
-}
-
 static enum dvg_status read_row(struct parser *p, char *line) {
   char *cells[MAX_COLUMNS] = {0};
   int n = p->has_header || strchr(line, '\t') ? dvg_list_split(line, '\t', cells, MAX_COLUMNS)
@@ -74,8 +53,9 @@ static enum dvg_status read_row(struct parser *p, char *line) {
     return bad_line(p, p->has_header ? "not as many columns as the header" : "not a name and ten numbers: ",
                     p->has_header ? "" : cells[0]);
   if (!*cells[p->name]) return bad_line(p, "no name", "");
-  DVG_TRY(make_room(p));
   struct dvg_landmarks *l = p->l;
+  DVG_TRY(DVG_GROW(&l->points, l->n, "landmarks"));
+  DVG_TRY(DVG_GROW(&l->line, l->n, "landmarks"));
   for (int i = 0; i < N_NUMBERS; i++)
     if (!dvg_list_number(&l->points[l->n][i], cells[p->number[i]]))
       return bad_line(p, "not a number: ", cells[p->number[i]]);

@@ -107,7 +107,7 @@ static enum dvg_status take_little(struct machine *m, uint64_t *number, int n_by
 
 static enum dvg_status new_value(struct machine *m, int32_t *index, enum dvg_pickle_kind kind) {
   struct dvg_pickle *p = m->p;
-  DVG_TRY(dvg_list_room((void **)&p->value, p->n_values, sizeof *p->value, "values of a pickle"));
+  DVG_TRY(DVG_GROW(&p->value, p->n_values, "values of a pickle"));
   p->value[p->n_values] = (struct dvg_pickle_value){.kind = kind, .first = -1, .last = -1};
   *index = (int32_t)p->n_values++;
   return DVG_OK;
@@ -117,7 +117,7 @@ static enum dvg_status append(struct machine *m, int32_t container, int32_t valu
   struct dvg_pickle *p = m->p;
   // One list may be made a dictionary many times.
   if (p->n_cells == 2 * MAX_STEPS) return refuse(m, "more items than tensors need");
-  DVG_TRY(dvg_list_room((void **)&p->cell, p->n_cells, sizeof *p->cell, "items of a pickle"));
+  DVG_TRY(DVG_GROW(&p->cell, p->n_cells, "items of a pickle"));
   int32_t cell = (int32_t)p->n_cells++;
   p->cell[cell] = (struct dvg_pickle_cell){value, -1};
   struct dvg_pickle_value *v = &p->value[container];
@@ -146,7 +146,7 @@ static enum dvg_status text_room(struct machine *m, int64_t n) {
 // ---- the stack
 
 static enum dvg_status push(struct machine *m, int32_t value) {
-  DVG_TRY(dvg_list_room((void **)&m->stack, m->n_stack, sizeof *m->stack, "stack of a pickle"));
+  DVG_TRY(DVG_GROW(&m->stack, m->n_stack, "stack of a pickle"));
   m->stack[m->n_stack++] = value;
   return DVG_OK;
 }

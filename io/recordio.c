@@ -41,7 +41,7 @@ struct opening {
   struct dvg_recordio *r;
   struct window window;
   struct range *ranges;
-  int64_t n_ranges, ranges_room, images_room;
+  int64_t n_ranges;
 };
 
 static enum dvg_status bad_record(const struct dvg_recordio *r, const struct record *x, const char *format, ...)
@@ -153,20 +153,8 @@ static enum dvg_status find_image(int64_t *first, const struct dvg_recordio *r, 
 
 // ---- the table
 
-static enum dvg_status make_room(void **list, int64_t n, int64_t *room, size_t bytes) {
-  if (n < *room) return DVG_OK;
-  int64_t larger = *room ? 2 * *room : 64;
-  void *copy;
-  DVG_TRY(dvg_alloc(&copy, larger, bytes, "records"));
-  if (n) memcpy(copy, *list, (size_t)n * bytes);
-  dvg_free(list);
-  *list = copy;
-  *room = larger;
-  return DVG_OK;
-}
-
 static enum dvg_status add_range(struct opening *o, const struct record *x) {
-  DVG_TRY(make_room((void **)&o->ranges, o->n_ranges, &o->ranges_room, sizeof *o->ranges));
+  DVG_TRY(DVG_GROW(&o->ranges, o->n_ranges, "records"));
   o->ranges[o->n_ranges++] = (struct range){.key = x->key,
                                             .offset = x->offset,
                                             .first = f32_at(x->head + DVG_RECORDIO_HEADER),
@@ -180,7 +168,7 @@ static enum dvg_status add_image(struct opening *o, const struct record *x) {
   if (!(label >= 0 && label < 0x1p53F && label == floorf(label)))
     return bad_record(o->r, x, "its label, %g, is no whole number of 0 or more", (double)label);
   struct dvg_recordio *r = o->r;
-  DVG_TRY(make_room((void **)&r->images, r->n_images, &o->images_room, sizeof *r->images));
+  DVG_TRY(DVG_GROW(&r->images, r->n_images, "records"));
   r->images[r->n_images++] = (struct dvg_recordio_image){
       .key = x->key, .offset = x->offset, .n_bytes = x->n_bytes, .identity = (int64_t)label};
   return DVG_OK;

@@ -270,7 +270,7 @@ enum dvg_status dvg_shards_verify_share(const char *folder, int rank, int size) 
   DVG_TRY_GOTO(open_index(r, folder, NULL));
   DVG_TRY_GOTO(dvg_text(&path, "%s/index.h5", folder));
   status = verify_groups(r, path, rank, size); // bad ones keep nobody from looking at the shards
-  dvg_free(&r->schema); // the digest tells more than schema and version
+  dvg_free(&r->schema);                        // the digest tells more than schema and version
   for (int64_t k = rank; k < r->s.n_shards; k += size) {
     enum dvg_status found = open_shard(&a, r, k);
     if (found == DVG_OK) found = dvg_artifact_verify(a);

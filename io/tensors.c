@@ -10,7 +10,7 @@
 #include "io/file.h"
 #include "io/tensors_file.h"
 
-enum { PIECE = 1 << 18, FIRST_ROOM = 16, MAX_NAME = 256 }; // PIECE: bytes read at a time
+enum { PIECE = 1 << 18, MAX_NAME = 256 }; // PIECE: bytes read at a time
 
 static const struct {
   const char *name;
@@ -73,16 +73,6 @@ done:
 
 // ---- the tables
 
-enum dvg_status dvg_list_room(void **list, int64_t n, size_t bytes, const char *what) {
-  if (n != 0 && (n < FIRST_ROOM || (n & (n - 1)))) return DVG_OK;
-  void *larger;
-  DVG_TRY(dvg_alloc(&larger, n ? 2 * n : FIRST_ROOM, bytes, what));
-  if (n) memcpy(larger, *list, (size_t)n * bytes);
-  dvg_free(list);
-  *list = larger;
-  return DVG_OK;
-}
-
 enum dvg_status dvg_printable(char **out, const char *text, int64_t length) {
   DVG_TRY(DVG_NEW(out, length + 1, "a name"));
   for (int64_t i = 0; i < length; i++) {
@@ -121,7 +111,7 @@ enum dvg_status dvg_tensors_add(struct dvg_tensors *f, const char *name, int64_t
                                 const struct dvg_tensor *t, const struct dvg_storage *s, int64_t offset) {
   char *shown = NULL;
   struct dvg_tensor new = *t;
-  DVG_TRY(dvg_list_room((void **)&f->tensor, f->n_tensors, sizeof *f->tensor, "table of tensors"));
+  DVG_TRY(DVG_GROW(&f->tensor, f->n_tensors, "table of tensors"));
   DVG_TRY(copy_name(&shown, f, name, length));
   if (!fits(&new, s->count, offset)) {
     enum dvg_status status =
@@ -141,7 +131,7 @@ enum dvg_status dvg_tensors_add(struct dvg_tensors *f, const char *name, int64_t
 
 enum dvg_status dvg_tensors_add_other(struct dvg_tensors *f, const char *name, int64_t length,
                                       const char *what) {
-  DVG_TRY(dvg_list_room((void **)&f->other, f->n_others, sizeof *f->other, "table of entries"));
+  DVG_TRY(DVG_GROW(&f->other, f->n_others, "table of entries"));
   struct dvg_tensor_other *o = &f->other[f->n_others];
   DVG_TRY(copy_name(&o->name, f, name, length));
   f->n_others++;

@@ -28,9 +28,6 @@ DVG_CHECKED enum dvg_status dvg_tensors_add_other(struct dvg_tensors *f, const c
 // *out = a copy that can be printed: bytes that don't print are '?'. The caller frees.
 DVG_CHECKED enum dvg_status dvg_printable(char **out, const char *text, int64_t length);
 
-// Doubles the room of a list of n elements when it is full: it then has room for a power of two, at least 16.
-DVG_CHECKED enum dvg_status dvg_list_room(void **list, int64_t n, size_t bytes, const char *what);
-
 // The formats: each fills the table of a file that has been opened.
 DVG_CHECKED enum dvg_status dvg_torch_read_legacy(struct dvg_tensors *f);
 DVG_CHECKED enum dvg_status dvg_torch_read_zip(struct dvg_tensors *f);

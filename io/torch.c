@@ -93,7 +93,7 @@ static enum dvg_status collect_storages(struct torch *t) {
   int64_t n = 0, first, count;
   for (int64_t i = 0; i < p->n_values; i++) {
     if (p->value[i].kind != DVG_PICKLE_PERSISTENT) continue;
-    DVG_TRY(dvg_list_room((void **)&t->storage, n, sizeof *t->storage, "storages"));
+    DVG_TRY(DVG_GROW(&t->storage, n, "storages"));
     if (!read_id(p, &p->value[i], &t->storage[n], &first, &count))
       return dvg_fail(DVG_ERROR_INPUT, "%s: its pickle speaks of a storage in a way that PyTorch does not",
                       t->f->path);

@@ -12,7 +12,7 @@ enum { BLOCK = 65536, REQUEST_VERSION = 1 };
 
 static enum dvg_status read_fates(struct dvg_ledger *l, struct dvg_shard_reader *set, const char *folder,
                                   unsigned char *fate) {
-  int64_t n_items = dvg_shard_reader_items(set), room = 0;
+  int64_t n_items = dvg_shard_reader_items(set);
   for (int64_t first = 0; first < n_items; first += BLOCK) {
     int64_t n = n_items - first < BLOCK ? n_items - first : BLOCK;
     DVG_TRY(dvg_shard_reader_read(set, "fate", DVG_U8, first, n, fate));
@@ -21,13 +21,7 @@ static enum dvg_status read_fates(struct dvg_ledger *l, struct dvg_shard_reader 
       if (fate[i] != DVG_FATE_REJECTED)
         return dvg_fail(DVG_ERROR_INPUT, "%s: item %lld has the unknown fate %d", folder,
                         (long long)(first + i), fate[i]);
-      if (l->n_rejected == room) {
-        int64_t *longer;
-        DVG_TRY(DVG_NEW(&longer, room = 2 * room + 64, "rejected pairs"));
-        if (l->n_rejected) memcpy(longer, l->rejected, (size_t)l->n_rejected * sizeof *longer);
-        dvg_free(&l->rejected);
-        l->rejected = longer;
-      }
+      DVG_TRY(DVG_GROW(&l->rejected, l->n_rejected, "rejected pairs"));
       l->rejected[l->n_rejected++] = first + i;
     }
   }

@@ -8,7 +8,7 @@
 
 #include "common/base/log.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, FIRST_ROOM = 16 };
 
 enum dvg_status dvg_alloc(void **out, int64_t count, size_t bytes, const char *what) {
   if (count < 0 || (bytes > 0 && (uint64_t)count > (SIZE_MAX / 2) / bytes))
@@ -21,6 +21,16 @@ enum dvg_status dvg_alloc(void **out, int64_t count, size_t bytes, const char *w
   if (!p) return dvg_fail(DVG_ERROR_MEMORY, "no memory for %s: %zu bytes", what, n_bytes);
   memset(p, 0, rounded);
   *out = p;
+  return DVG_OK;
+}
+
+enum dvg_status dvg_grow(void **list, int64_t n, size_t bytes, const char *what) {
+  if (n != 0 && (n < FIRST_ROOM || (n & (n - 1)))) return DVG_OK;
+  void *larger = NULL;
+  DVG_TRY(dvg_alloc(&larger, n ? 2 * n : FIRST_ROOM, bytes, what));
+  if (n) memcpy(larger, *list, (size_t)n * bytes);
+  dvg_free(list);
+  *list = larger;
   return DVG_OK;
 }
 

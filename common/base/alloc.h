@@ -14,6 +14,12 @@ DVG_CHECKED enum dvg_status dvg_alloc(void **out, int64_t count, size_t bytes, c
 // Typed form: float *x; DVG_TRY(DVG_NEW(&x, n, "images"));
 #define DVG_NEW(out, count, what) dvg_alloc((void **)(out), (count), sizeof(**(out)), (what))
 
+// Room for one more behind the n elements of a list that only grows by this: it then has room for the next power of two, at least
+// 16, zeroed behind the n; the list is moved when it was full. As dvg_alloc, on failure it stays as it was.
+DVG_CHECKED enum dvg_status dvg_grow(void **list, int64_t n, size_t bytes, const char *what);
+// Typed form: DVG_GROW(&x, n, "images"); x[n++] = ...
+#define DVG_GROW(list, n, what) dvg_grow((void **)(list), (n), sizeof(**(list)), (what))
+
 // Frees and sets the pointer to NULL: dvg_free(&x).
 #define dvg_free(pointer) dvg_free_at((void **)(pointer))
 void dvg_free_at(void **pointer);

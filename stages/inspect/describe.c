@@ -30,22 +30,9 @@ static int is_common(const char *name) {
   return 0;
 }
 
-// Doubles the room of a list when it is full.
-static enum dvg_status make_room(void **list, int64_t n, int64_t *room, size_t bytes) {
-  if (n < *room) return DVG_OK;
-  int64_t larger = *room ? 2 * *room : 16;
-  void *copy;
-  DVG_TRY(dvg_alloc(&copy, larger, bytes, "a description"));
-  if (n) memcpy(copy, *list, (size_t)n * bytes);
-  dvg_free(list);
-  *list = copy;
-  *room = larger;
-  return DVG_OK;
-}
-
 static enum dvg_status take_attribute(struct dvg_description *d, const struct dvg_artifact *a,
                                       const char *name) {
-  DVG_TRY(make_room((void **)&d->attribute, d->n_attributes, &d->attribute_room, sizeof *d->attribute));
+  DVG_TRY(DVG_GROW(&d->attribute, d->n_attributes, "a description"));
   struct dvg_described_attribute *x = &d->attribute[d->n_attributes++];
   DVG_TRY(dvg_text(&x->name, "%s", name));
   // Of which kind it is shows in which question it answers; a question of the wrong kind is no error here.
@@ -59,7 +46,7 @@ static enum dvg_status take_attribute(struct dvg_description *d, const struct dv
 }
 
 static enum dvg_status take_dataset(struct dvg_description *d, const struct dvg_artifact *a, const char *name) {
-  DVG_TRY(make_room((void **)&d->dataset, d->n_datasets, &d->dataset_room, sizeof *d->dataset));
+  DVG_TRY(DVG_GROW(&d->dataset, d->n_datasets, "a description"));
   struct dvg_described_dataset *x = &d->dataset[d->n_datasets++];
   DVG_TRY(dvg_text(&x->name, "%s", name));
   enum dvg_type type;

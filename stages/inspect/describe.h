@@ -28,7 +28,7 @@ struct dvg_description {
   int64_t version;
   struct dvg_described_attribute *attribute; // those of the schema's own
   struct dvg_described_dataset *dataset;
-  int64_t n_attributes, n_datasets, attribute_room, dataset_room;
+  int64_t n_attributes, n_datasets;
 };
 
 // Not collective. Free with dvg_description_free, also after a failure.

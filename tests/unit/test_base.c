@@ -230,6 +230,22 @@ static void too_much_memory_is_refused(void) {
   CU_ASSERT_PTR_EQUAL(x, &mark); // outputs are written only on success
 }
 
+static void lists_grow(void) {
+  int64_t *list = NULL;
+  for (int64_t n = 0; n < 1000; n++) {
+    const int64_t *before = list;
+    CHECK_OK(DVG_GROW(&list, n, "a list"));
+    // It moves where it is full, and only there: at 16, 32, 64 ...
+    CU_ASSERT_EQUAL(list != before, n == 0 || n == 16 || n == 32 || n == 64 || n == 128 || n == 256 || n == 512);
+    CU_ASSERT_EQUAL(list[n], 0);
+    list[n] = n * n + 1;
+  }
+  int good = 1;
+  for (int64_t n = 0; n < 1000; n++) good = good && list[n] == n * n + 1;
+  CU_ASSERT_TRUE(good);
+  dvg_free(&list);
+}
+
 static void texts_are_formatted(void) {
   char *text = NULL;
   CHECK_OK(dvg_text(&text, "%s-%06d", "shard", 12));
@@ -314,6 +330,7 @@ const struct dvg_test dvg_tests[] = {
     {"sha256 gives the published values", sha256_gives_the_published_values},
     {"memory is zeroed and aligned", memory_is_zeroed_and_aligned},
     {"too much memory is refused", too_much_memory_is_refused},
+    {"lists grow", lists_grow},
     {"texts are formatted", texts_are_formatted},
     {"the comparator fails what it should", the_comparator_fails_what_it_should},
     {"the gradient check finds errors", the_gradient_check_finds_errors},
