@@ -14,10 +14,11 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
+#include "common/base/digest.h"
 #include "common/base/log.h"
 #include "io/artifact.h"
 
-enum { MISSED = 6, TEXT = 1024, MAX_TRIES = 100, STACK_BYTES = 512 << 10 };
+enum { MISSED = 6, TEXT = 1024, MAX_TRIES = 100, MAX_CLAIMS = 4, STACK_BYTES = 512 << 10 };
 
 struct holder {
   char program[64], host[128], boot[64], space[64], since[32];
@@ -26,8 +27,8 @@ struct holder {
 };
 
 struct dvg_lock {
-  char *folder, *path, *mine, *aside; // the file; written first; where that of a dead one goes
-  char text[TEXT];                    // what is in the file while it is ours
+  char *folder, *path, *mine; // the file; what is written first
+  char text[TEXT];            // what is in the file while it is ours
   struct holder me;
   struct dvg_lock_settings settings;
   pthread_t thread;
@@ -119,17 +120,18 @@ static int touched(const char *path, struct timespec *when) {
   return good;
 }
 
-static enum dvg_status watch(const struct dvg_lock *l, const struct holder *h, enum sign *sign) {
+static enum dvg_status watch(const struct dvg_lock *l, const char *path, const struct holder *h,
+                             enum sign *sign) {
   struct timespec before, now;
   double until = dvg_seconds() + MISSED * h->beat;
   *sign = CHANGED;
-  if (!touched(l->path, &before)) return DVG_OK;
+  if (!touched(path, &before)) return DVG_OK;
   dvg_info("%s: is locked by %s, process %" PRId64 " on %s, since %s; looking for a sign of life for %.0f s",
            l->folder, h->program, h->pid, h->host, h->since, ceil(MISSED * h->beat));
   while (dvg_seconds() < until) {
     if (l->settings.stop && l->settings.stop()) return DVG_STOPPED;
     usleep(50000);
-    if (!touched(l->path, &now)) return DVG_OK;
+    if (!touched(path, &now)) return DVG_OK;
     if (now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec) continue;
     *sign = ALIVE;
     return DVG_OK;
@@ -138,10 +140,11 @@ static enum dvg_status watch(const struct dvg_lock *l, const struct holder *h, e
   return DVG_OK;
 }
 
-static enum dvg_status look(const struct dvg_lock *l, const struct holder *h, enum sign *sign) {
+static enum dvg_status look(const struct dvg_lock *l, const char *path, const struct holder *h,
+                            enum sign *sign) {
   int near = l->me.started && h->started && *h->boot && *h->space && strcmp(h->boot, l->me.boot) == 0 &&
              strcmp(h->space, l->me.space) == 0;
-  if (!near) return watch(l, h, sign);
+  if (!near) return watch(l, path, h, sign);
   *sign = start_of(h->pid) == h->started ? ALIVE : DEAD;
   return DVG_OK;
 }
@@ -164,53 +167,75 @@ static int write_new(const char *path, const char *text, int flags) {
   return 0;
 }
 
-// Whether the file is ours now; 0 with EEXIST when it is another's.
-static int put(const struct dvg_lock *l) {
+// Whether `path` is our file now; 0 with EEXIST when it is another's.
+static int put(const struct dvg_lock *l, const char *path) {
   if (!write_new(l->mine, l->text, O_TRUNC)) return 0;
   struct stat s;
-  int good = link(l->mine, l->path) == 0, cause = errno;
+  int good = link(l->mine, path) == 0, cause = errno;
   // A server whose answer was lost says EEXIST of what it has done.
   if (!good && stat(l->mine, &s) == 0 && s.st_nlink == 2) good = 1;
   unlink(l->mine);
   if (good) return 1;
   if (cause == EPERM || cause == ENOTSUP || cause == ENOSYS) // no links here
-    return write_new(l->path, l->text, O_EXCL);
+    return write_new(path, l->text, O_EXCL);
   errno = cause;
   return 0;
 }
 
-// Away with the file of a dead holder. If it is another's by now, that one gets it back.
-static void clear_away(const struct dvg_lock *l, const char *dead) {
-  char text[TEXT];
-  if (rename(l->path, l->aside) != 0) return;
-  if (read_small(l->aside, text) && strcmp(text, dead) != 0 && link(l->aside, l->path) != 0) errno = 0;
-  unlink(l->aside);
+static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims);
+
+// Makes `path`, the file of a dead holder with the text `dead`, ours: *won. One process at a time has the claim
+// to that place, a lock file itself, and looks again when it has it: no file of a living one is ever touched.
+static enum dvg_status replace(struct dvg_lock *l, const char *path, const char *dead, int n_claims, int *won) {
+  char *claim = NULL, text[TEXT], digest[DVG_DIGEST_TEXT];
+  enum dvg_status status;
+  *won = 0;
+  DVG_TRY_GOTO(dvg_digest_of(digest, dead, strlen(dead)));
+  DVG_TRY_GOTO(dvg_text(&claim, "%s.%.16s.part", path, digest));
+  DVG_TRY_GOTO(take(l, claim, n_claims + 1));
+  if (read_small(path, text) && strcmp(text, dead) == 0) {
+    *won = write_new(l->mine, l->text, O_TRUNC) && rename(l->mine, path) == 0;
+    if (!*won) status = dvg_fail(DVG_ERROR_IO, "%s: cannot write: %s", path, strerror(errno));
+  }
+  unlink(claim);
+done:
+  dvg_free(&claim);
+  return status;
 }
 
-static enum dvg_status take(struct dvg_lock *l) {
+// With `n_claims` claims held: claims upon claims, as deep as processes died in the middle of replacing each
+// other.
+static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims) {
   char text[TEXT];
   struct holder h;
-  for (int i = 0; i < MAX_TRIES; i++) {
-    if (put(l)) return DVG_OK;
+  for (int i = 0, won = 0; i < MAX_TRIES && n_claims <= MAX_CLAIMS; i++) {
+    if (put(l, path)) return DVG_OK;
     // ENOENT: another one, taking it, has cleaned up what we had prepared.
     if (errno != EEXIST && !(errno == ENOENT && access(l->folder, F_OK) == 0))
-      return dvg_fail(DVG_ERROR_IO, "%s: cannot write: %s", l->path, strerror(errno));
-    if (!read_small(l->path, text)) {
+      return dvg_fail(DVG_ERROR_IO, "%s: cannot write: %s", path, strerror(errno));
+    if (!read_small(path, text)) {
       if (errno == ENOENT) continue;
-      return dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", l->path, strerror(errno));
+      return dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
     }
     enum sign sign;
     parse_holder(&h, text);
-    DVG_TRY(look(l, &h, &sign));
+    DVG_TRY(look(l, path, &h, &sign));
+    if (sign == CHANGED) continue;
+    if (sign == ALIVE && n_claims > 0) { // it will be done in a moment
+      usleep(50000);
+      continue;
+    }
     if (sign == ALIVE)
       return dvg_fail(DVG_ERROR_IO, "%s: is being written by %s, process %" PRId64 " on %s, since %s",
                       l->folder, h.program, h.pid, h.host, h.since);
-    if (sign == CHANGED) continue;
-    dvg_info("%s: process %" PRId64 " on %s, which wrote here, is dead: going on in its place", l->folder,
-             h.pid, h.host);
-    clear_away(l, text);
+    DVG_TRY(replace(l, path, text, n_claims, &won));
+    if (!won) continue;
+    if (n_claims == 0)
+      dvg_info("%s: process %" PRId64 " on %s, which wrote here, is dead: going on in its place", l->folder,
+               h.pid, h.host);
+    return DVG_OK;
   }
-  return dvg_fail(DVG_ERROR_IO, "%s: changes hands all the time", l->path);
+  return dvg_fail(DVG_ERROR_IO, "%s: changes hands all the time", path);
 }
 
 // ---- keeping it
@@ -270,15 +295,13 @@ static enum dvg_status prepare(struct dvg_lock *l, const struct dvg_lock_setting
   print_holder(l->text, &l->me);
   DVG_TRY(dvg_text(&l->folder, "%s", s->folder));
   DVG_TRY(dvg_text(&l->path, "%s/dvg.lock", s->folder));
-  DVG_TRY(dvg_text(&l->mine, "%s.%s.%" PRId64 ".part", l->path, l->me.host, l->me.pid));
-  return dvg_text(&l->aside, "%s.%s.%" PRId64 ".old.part", l->path, l->me.host, l->me.pid);
+  return dvg_text(&l->mine, "%s.%s.%" PRId64 ".part", l->path, l->me.host, l->me.pid);
 }
 
 static void free_lock(struct dvg_lock **l) {
   dvg_free(&(*l)->folder);
   dvg_free(&(*l)->path);
   dvg_free(&(*l)->mine);
-  dvg_free(&(*l)->aside);
   dvg_free(l);
 }
 
@@ -287,7 +310,7 @@ enum dvg_status dvg_lock_take(struct dvg_lock **out, const struct dvg_lock_setti
   enum dvg_status status;
   DVG_TRY(DVG_NEW(&l, 1, "lock"));
   DVG_TRY_GOTO(prepare(l, s));
-  DVG_TRY_GOTO(take(l));
+  DVG_TRY_GOTO(take(l, l->path, 0));
   *out = l;
   status = dvg_path_remove_parts(s->folder, "dvg.lock."); // of those killed in the middle of taking it
   if (status == DVG_OK) status = start_keeping(l);

@@ -5,8 +5,9 @@
 // touches it every `beat` seconds, from a thread that does nothing else. Whether a holder still lives is seen
 //     in the same boot and namespace by its pid and start time, at once;
 //     elsewhere by whether its file is touched within 6 beats, by our own clock: a minute.
-// The file of a dead one is moved aside before it is removed; two that do so at once can't both win, and a holder that finds its file gone or
-// another's (it had been suspended for minutes) is told by `lost`, at the next beat.
+// The file of a dead one is replaced by rename, by who holds the claim to its place, dvg.lock.<digest of its text>.part: a lock file in the same
+// form, so many that come at once can't win twice. A holder that finds its file gone or another's (it had been suspended for minutes) is told by
+// `lost`, at the next beat.
 #ifndef DVG_IO_LOCK_H
 #define DVG_IO_LOCK_H
 
