@@ -1,5 +1,6 @@
 #include "io/lock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,7 +19,7 @@
 #include "common/base/log.h"
 #include "io/artifact.h"
 
-enum { MISSED = 6, TEXT = 1024, MAX_TRIES = 100, MAX_CLAIMS = 4, STACK_BYTES = 512 << 10 };
+enum { MISSED = 6, TEXT = 1024, MAX_TRIES = 100, MAX_CLAIMS = 4, MAX_TURNS = 2400, STACK_BYTES = 512 << 10 };
 
 struct holder {
   char program[64], host[128], boot[64], space[64], since[32];
@@ -27,8 +28,8 @@ struct holder {
 };
 
 struct dvg_lock {
-  char *folder, *path, *mine; // the file; what is written first
-  char text[TEXT];            // what is in the file while it is ours
+  char *folder, *file, *path, *mine; // the file's name and path; what is written first
+  char text[TEXT];                   // what is in the file while it is ours
   struct holder me;
   struct dvg_lock_settings settings;
   pthread_t thread;
@@ -182,6 +183,11 @@ static int put(const struct dvg_lock *l, const char *path) {
   return 0;
 }
 
+static enum dvg_status refuse(const struct dvg_lock *l, const struct holder *h) {
+  return dvg_fail(DVG_ERROR_IO, "%s: is being written by %s, process %" PRId64 " on %s, since %s", l->folder,
+                  h->program, h->pid, h->host, h->since);
+}
+
 static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims);
 
 // Makes `path`, the file of a dead holder with the text `dead`, ours: *won. One process at a time has the claim
@@ -208,7 +214,9 @@ done:
 static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims) {
   char text[TEXT];
   struct holder h;
-  for (int i = 0, won = 0; i < MAX_TRIES && n_claims <= MAX_CLAIMS; i++) {
+  const int waits = n_claims > 0 || l->settings.file; // it will be done in a moment
+  for (int i = 0, won = 0; i < (l->settings.file ? MAX_TURNS : MAX_TRIES) && n_claims <= MAX_CLAIMS; i++) {
+    if (l->settings.stop && l->settings.stop()) return DVG_STOPPED;
     if (put(l, path)) return DVG_OK;
     // ENOENT: another one, taking it, has cleaned up what we had prepared.
     if (errno != EEXIST && !(errno == ENOENT && access(l->folder, F_OK) == 0))
@@ -221,13 +229,11 @@ static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims) 
     parse_holder(&h, text);
     DVG_TRY(look(l, path, &h, &sign));
     if (sign == CHANGED) continue;
-    if (sign == ALIVE && n_claims > 0) { // it will be done in a moment
+    if (sign == ALIVE && waits) {
       usleep(50000);
       continue;
     }
-    if (sign == ALIVE)
-      return dvg_fail(DVG_ERROR_IO, "%s: is being written by %s, process %" PRId64 " on %s, since %s",
-                      l->folder, h.program, h.pid, h.host, h.since);
+    if (sign == ALIVE) return refuse(l, &h);
     DVG_TRY(replace(l, path, text, n_claims, &won));
     if (!won) continue;
     if (n_claims == 0)
@@ -236,6 +242,52 @@ static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims) 
     return DVG_OK;
   }
   return dvg_fail(DVG_ERROR_IO, "%s: changes hands all the time", path);
+}
+
+// ---- parts of a folder
+
+// Whether two locks of a folder can't be held at once. `file` is ours, or no lock: never.
+static int excludes(const struct dvg_lock *l, const char *file) {
+  int64_t part, n_parts;
+  int end = 0;
+  if (l->settings.file || strcmp(file, l->file) == 0) return 0;
+  if (strcmp(file, "dvg.lock") == 0) return 1;
+  if (sscanf(file, "dvg.part-%" SCNd64 "-of-%" SCNd64 ".lock%n", &part, &n_parts, &end) != 2) return 0;
+  return end > 0 && !file[end] && n_parts != l->settings.n_parts;
+}
+
+// One that is dead is no hindrance; a run of the whole clears it away, and no part can take it meanwhile and
+// live.
+static enum dvg_status look_at_other(const struct dvg_lock *l, const char *path) {
+  char text[TEXT];
+  struct holder h;
+  enum sign sign = CHANGED;
+  for (int i = 0; i < MAX_TRIES && sign == CHANGED; i++) {
+    if (!read_small(path, text)) {
+      if (errno == ENOENT) return DVG_OK;
+      return dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
+    }
+    parse_holder(&h, text);
+    DVG_TRY(look(l, path, &h, &sign));
+  }
+  if (sign == CHANGED) return dvg_fail(DVG_ERROR_IO, "%s: changes hands all the time", path);
+  if (sign == ALIVE) return refuse(l, &h);
+  return l->settings.n_parts == 0 ? dvg_path_remove(path) : DVG_OK;
+}
+
+static enum dvg_status look_at_others(const struct dvg_lock *l) {
+  char *path = NULL;
+  enum dvg_status status = DVG_OK;
+  DIR *folder = opendir(l->folder);
+  if (!folder) return dvg_fail(DVG_ERROR_IO, "%s: cannot list: %s", l->folder, strerror(errno));
+  for (const struct dirent *e; status == DVG_OK && (e = readdir(folder));) {
+    if (!excludes(l, e->d_name)) continue;
+    status = dvg_text(&path, "%s/%s", l->folder, e->d_name);
+    if (status == DVG_OK) status = look_at_other(l, path);
+    dvg_free(&path);
+  }
+  closedir(folder);
+  return status;
 }
 
 // ---- keeping it
@@ -294,12 +346,16 @@ static enum dvg_status prepare(struct dvg_lock *l, const struct dvg_lock_setting
   describe_me(&l->me, s);
   print_holder(l->text, &l->me);
   DVG_TRY(dvg_text(&l->folder, "%s", s->folder));
-  DVG_TRY(dvg_text(&l->path, "%s/dvg.lock", s->folder));
+  if (s->n_parts > 0)
+    DVG_TRY(dvg_text(&l->file, "dvg.part-%" PRId64 "-of-%" PRId64 ".lock", s->part, s->n_parts));
+  else DVG_TRY(dvg_text(&l->file, "%s", s->file ? s->file : "dvg.lock"));
+  DVG_TRY(dvg_text(&l->path, "%s/%s", s->folder, l->file));
   return dvg_text(&l->mine, "%s.%s.%" PRId64 ".part", l->path, l->me.host, l->me.pid);
 }
 
 static void free_lock(struct dvg_lock **l) {
   dvg_free(&(*l)->folder);
+  dvg_free(&(*l)->file);
   dvg_free(&(*l)->path);
   dvg_free(&(*l)->mine);
   dvg_free(l);
@@ -307,12 +363,15 @@ static void free_lock(struct dvg_lock **l) {
 
 enum dvg_status dvg_lock_take(struct dvg_lock **out, const struct dvg_lock_settings *s) {
   struct dvg_lock *l = NULL;
+  char prefix[TEXT];
   enum dvg_status status;
   DVG_TRY(DVG_NEW(&l, 1, "lock"));
   DVG_TRY_GOTO(prepare(l, s));
   DVG_TRY_GOTO(take(l, l->path, 0));
   *out = l;
-  status = dvg_path_remove_parts(s->folder, "dvg.lock."); // of those killed in the middle of taking it
+  snprintf(prefix, sizeof prefix, "%s.", l->file);
+  status = dvg_path_remove_parts(s->folder, prefix); // of those killed in the middle of taking it
+  if (status == DVG_OK) status = look_at_others(l);
   if (status == DVG_OK) status = start_keeping(l);
   if (status != DVG_OK) dvg_lock_release(out);
   return status;

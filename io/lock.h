@@ -8,8 +8,14 @@
 // The file of a dead one is replaced by rename, by who holds the claim to its place, dvg.lock.<digest of its text>.part: a lock file in the same
 // form, so many that come at once can't win twice. A holder that finds its file gone or another's (it had been suspended for minutes) is told by
 // `lost`, at the next beat.
+//
+// Parts: runs that write different files of one folder may do so side by side. Each holds dvg.part-I-of-N.lock, in the same form. A part is refused while
+// dvg.lock or a part of another N has a living holder, a run of the whole while any part has: each takes its own file first and looks at the others' then,
+// so that of two that come at once at least one sees the other. Files of parts that died are removed by the next run of the whole.
 #ifndef DVG_IO_LOCK_H
 #define DVG_IO_LOCK_H
+
+#include <stdint.h>
 
 #include "common/base/status.h"
 
@@ -20,6 +26,8 @@ struct dvg_lock_settings {
   double beat;                  // seconds
   int (*stop)(void);            // or NULL: whether to give up waiting for a sign of life
   void (*lost)(void);           // or NULL: called once, from the lock's thread, when the lock isn't ours any more
+  int64_t part, n_parts;        // 1 <= part <= n_parts; 0, 0: the whole folder
+  const char *file;             // or NULL: a file in the folder to be held for a moment, whatever else is locked; waits for its turn
 };
 enum { DVG_LOCK_BEAT = 10 }; // what programs take
 

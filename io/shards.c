@@ -1,6 +1,7 @@
 // Sharded sets: describing, finding what is missing.
 #include "io/shards.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,26 @@ enum dvg_status dvg_shards_create(struct dvg_shards *out, const char *folder, in
 void dvg_shards_free(struct dvg_shards *s) {
   dvg_free(&s->folder);
   *s = (struct dvg_shards){0};
+}
+
+enum dvg_status dvg_shards_set_part(struct dvg_shards *s, const char *text) {
+  int64_t part = 0, n_parts = 0;
+  int end = 0;
+  if (*text && (strspn(text, "0123456789/") != strlen(text) ||
+                sscanf(text, "%" SCNd64 "/%" SCNd64 "%n", &part, &n_parts, &end) != 2 || text[end] ||
+                part < 1 || part > n_parts || n_parts > MAX_SHARDS))
+    return dvg_fail(DVG_ERROR_USAGE, "--part %s: is not I/N with 1 <= I <= N <= %d", text, MAX_SHARDS);
+  s->part = part;
+  s->n_parts = n_parts;
+  return DVG_OK;
+}
+
+int dvg_shards_in_part(const struct dvg_shards *s, int64_t shard) {
+  return s->n_parts == 0 || shard % s->n_parts == s->part - 1;
+}
+
+int64_t dvg_shards_of_part(const struct dvg_shards *s) {
+  return s->n_parts == 0 ? s->n_shards : (s->n_shards + s->n_parts - s->part) / s->n_parts;
 }
 
 void dvg_shards_name(char name[DVG_SHARD_NAME], int64_t per_group, int64_t shard) {

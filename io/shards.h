@@ -28,11 +28,17 @@ struct dvg_shards {
   char *folder;
   int64_t n_items, per_shard, n_shards; // n_shards = ceil(n_items / per_shard)
   int64_t per_group;                    // DVG_SHARDS_PER_GROUP; tests make it smaller
+  int64_t part, n_parts;                // the shards that this run makes: number mod n_parts == part - 1; 0, 0: all
 };
 
 // Not collective. Describes a set; makes the folder. Free with dvg_shards_free.
 DVG_CHECKED enum dvg_status dvg_shards_create(struct dvg_shards *s, const char *folder, int64_t n_items, int64_t per_shard);
 void dvg_shards_free(struct dvg_shards *s);
+// Reads "I/N", 1 <= I <= N, as `part` and `n_parts`; "" is all. DVG_ERROR_USAGE, said, for anything else.
+DVG_CHECKED enum dvg_status dvg_shards_set_part(struct dvg_shards *s, const char *text);
+int dvg_shards_in_part(const struct dvg_shards *s, int64_t shard);
+// How many shards the part has.
+int64_t dvg_shards_of_part(const struct dvg_shards *s);
 // Where a shard lies in the folder: shard-NNNNNN.h5, from the second group on group-GGG/shard-NNNNNN.h5.
 void dvg_shards_name(char name[DVG_SHARD_NAME], int64_t per_group, int64_t shard);
 // *path = that name with the folder before it (caller frees).

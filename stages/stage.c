@@ -41,8 +41,14 @@ static void stop_running(void) {
 }
 
 // Rank 0 alone.
-static enum dvg_status lock_folder(const char *path) {
-  struct dvg_lock_settings s = {path, output.program, DVG_LOCK_BEAT, dvg_world_stop_flag, stop_running};
+static enum dvg_status lock_folder(const char *path, int64_t part, int64_t n_parts) {
+  struct dvg_lock_settings s = {.folder = path,
+                                .program = output.program,
+                                .beat = DVG_LOCK_BEAT,
+                                .stop = dvg_world_stop_flag,
+                                .lost = stop_running,
+                                .part = part,
+                                .n_parts = n_parts};
   if (output.lock) return dvg_fail(DVG_ERROR_INTERNAL, "%s: a second output folder", path);
   DVG_TRY(dvg_path_try_folder(path)); // or each rank would say that it can't write there
   return dvg_lock_take(&output.lock, &s);
@@ -168,6 +174,7 @@ struct search {
 
 static enum dvg_status look_at_shard(struct search *x, int64_t k) {
   unsigned char pending;
+  if (!dvg_shards_in_part(x->s, k)) return DVG_OK;
   DVG_TRY(dvg_shards_is_pending(x->s, k, x->schema, x->version, x->settings, x->inputs, &pending));
   x->todo[k] = pending || dvg_shards_is_damaged(x->s, k);
   return DVG_OK;
@@ -176,7 +183,7 @@ static enum dvg_status look_at_shard(struct search *x, int64_t k) {
 // Rank 0 first: a folder that takes no file, or a set of another run (of which any shard tells), is said once.
 // It looks up to the first shard that is there.
 static enum dvg_status look_at_first(struct search *x, int64_t *next) {
-  DVG_TRY(lock_folder(x->s->folder));
+  DVG_TRY(lock_folder(x->s->folder, x->s->part, x->s->n_parts));
   for (*next = 0; *next < x->s->n_shards;) {
     DVG_TRY(look_at_shard(x, *next));
     if (!x->todo[(*next)++]) break;
@@ -206,13 +213,19 @@ enum dvg_status dvg_stage_find_pending(unsigned char *pending, const struct dvg_
   dvg_world_sum(w, x.todo, s->n_shards);
   for (int64_t k = 0; k < s->n_shards; k++) {
     pending[k] = x.todo[k] != 0;
-    n_done += !pending[k];
+    n_done += !pending[k] && dvg_shards_in_part(s, k);
   }
-  if (n_done > 0) dvg_info("%lld of %lld shards are there already", (long long)n_done, (long long)s->n_shards);
+  if (n_done > 0)
+    dvg_info("%lld of %lld shards are there already", (long long)n_done, (long long)dvg_shards_of_part(s));
 done:
   dvg_free(&x.inputs);
   dvg_free(&x.todo);
   return status;
+}
+
+void dvg_stage_end_part(const struct dvg_shards *s) {
+  dvg_info("%s: part %lld of %lld is done, %lld shards; the same command without --part makes the index",
+           s->folder, (long long)s->part, (long long)s->n_parts, (long long)dvg_shards_of_part(s));
 }
 
 static enum dvg_status index_groups(const struct dvg_world *w, const struct dvg_shards *s, const char *schema,
@@ -249,6 +262,6 @@ enum dvg_status dvg_stage_check_shards(const struct dvg_world *w, const struct d
 
 enum dvg_status dvg_stage_make_folder(const struct dvg_world *w, const char *path) {
   enum dvg_status status = w->rank == 0 ? dvg_path_make_folder(path) : DVG_OK;
-  if (status == DVG_OK && w->rank == 0) status = lock_folder(path);
+  if (status == DVG_OK && w->rank == 0) status = lock_folder(path, 0, 0);
   return dvg_world_agree(w, status);
 }

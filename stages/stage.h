@@ -52,11 +52,19 @@ DVG_CHECKED enum dvg_status dvg_lineage_create(struct dvg_artifact **a, const ch
 
 // ---- sharded sets: what is to be done for each shard is shared out over the ranks
 
+// The text of every --part option.
+#define DVG_PART_HELP                                                                                                          \
+  "make the I-th of N parts of the shards, I/N, beside other runs that make the others; the same command without this "        \
+  "makes what is missing and the index"
+
 // Collective. pending[k] = 1 (others 0) for each shard of a set that is to be made, on all ranks: dvg_shards_is_pending, and those
-// whose content is damaged. Says how many are there. DVG_ERROR_IO for a folder that takes no file, or in which
-// another run is at work: rank 0 locks it (io/lock.h) until the program ends.
+// whose content is damaged; none beyond the part of `s`. Says how many are there. DVG_ERROR_IO for a folder that takes no file, or in which
+// another run is at work: rank 0 locks it, or its part of it (io/lock.h), until the program ends.
 DVG_CHECKED enum dvg_status dvg_stage_find_pending(unsigned char *pending, const struct dvg_world *w, const struct dvg_shards *s,
                                                    const char *schema, int64_t version, const struct dvg_lineage *l);
+
+// Not collective. The end of a part: it has no index. Says that its shards are there.
+void dvg_stage_end_part(const struct dvg_shards *s);
 
 // Collective. Writes the index of a finished set; root digest in `root`, on rank 0.
 DVG_CHECKED enum dvg_status dvg_stage_index(const struct dvg_world *w, const struct dvg_shards *s, const char *schema,

@@ -12,7 +12,7 @@
 enum { VERSION = 1, MAX_WHERE = 4096 };
 
 struct settings {
-  char *images, *list, *folder, *rec, *tar, *landmarks, *weights, *domain, *where, *out;
+  char *images, *list, *folder, *rec, *tar, *landmarks, *weights, *domain, *where, *out, *part;
   int64_t fit, skip_bad, per_shard;
 };
 
@@ -31,6 +31,7 @@ static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct settings, out, "out", NULL, "folder for the shards"),
     DVG_OPTION_INT(struct settings, per_shard, "per-shard", "8192", 1, INT64_C(1) << 30,
                    "images of a shard, which is the work of one rank"),
+    DVG_OPTION_PATH(struct settings, part, "part", "", DVG_PART_HELP),
     DVG_OPTION_END};
 
 struct job {
@@ -113,7 +114,8 @@ static enum dvg_status add_inputs(struct job *j, const struct dvg_options *o) {
 
 static enum dvg_status describe_shards(void *context) {
   struct job *j = context;
-  return dvg_shards_create(&j->shards, j->s->out, j->in.n_items, j->s->per_shard);
+  DVG_TRY(dvg_shards_create(&j->shards, j->s->out, j->in.n_items, j->s->per_shard));
+  return dvg_shards_set_part(&j->shards, j->s->part);
 }
 
 // Collective. Which shards are to be made.
@@ -262,6 +264,7 @@ static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   double started = dvg_seconds();
   int64_t n_made;
   char root[DVG_DIGEST_TEXT];
+  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? dvg_shards_set_part(&j->shards, j->s->part) : DVG_OK));
   DVG_TRY(open_source(j));
   DVG_TRY(dvg_embedder_create(&j->embedder, j->w, j->s->weights));
   dvg_log_quiet(j->w->rank != 0); // all ranks see the same set
@@ -272,6 +275,10 @@ static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   DVG_TRY(add_inputs(j, o));
   DVG_TRY(find_pending(j));
   DVG_TRY(make_shards(j, &n_made));
+  if (j->shards.n_parts > 0) {
+    dvg_stage_end_part(&j->shards);
+    return DVG_OK;
+  }
   DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? write_bad(j) : DVG_OK));
   DVG_TRY(dvg_stage_index(j->w, &j->shards, "features", &j->lineage, root));
   double seconds = dvg_seconds() - started;

@@ -5,6 +5,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "io/lock.h"
 #include "io/shards.h"
 #include "mpi/distribute.h"
 
@@ -27,6 +28,7 @@ static const struct dvg_option options[] = {
                          "pairs to make; may be raised later, and only the new ones are made"),
     DVG_OPTION_INT(S, first, "first", "0", 0, 9e15, "number of the first pair"),
     DVG_OPTION_INT(S, per_shard, "per-shard", "1000", 1, 1e9, "pairs in a shard"),
+    DVG_OPTION_PATH(S, part, "part", "", DVG_PART_HELP),
     DVG_OPTION_INT(S, seed, "seed", "1", 0, 9e15, "seed of identities and attributes"),
     DVG_OPTION_REAL(S, min_consistency, "min-consistency", "-1", -1, 1,
                     "a pair whose images have a smaller cosine is tried again; -1: any will do"),
@@ -86,6 +88,10 @@ static const char *model_set(const struct dvg_generate_settings *s) {
 static enum dvg_status check_usage(const struct dvg_generate_settings *s) {
   if ((s->repair != 0) + (s->only >= 0) + revokes(s) > 1)
     return dvg_fail(DVG_ERROR_USAGE, "--repair, --only and --revoke-... are three things: choose one");
+  struct dvg_shards trial = {0};
+  DVG_TRY(dvg_shards_set_part(&trial, s->part));
+  if (s->part[0] && (s->repair || s->only >= 0 || revokes(s)))
+    return dvg_fail(DVG_ERROR_USAGE, "--part is for making a set, not for --repair, --only and --revoke-...");
   if (s->like[0] && s->only < 0) return dvg_fail(DVG_ERROR_USAGE, "--like goes with --only");
   if (s->revoke != DVG_REVOKE_LIST && !revokes(s))
     return dvg_fail(DVG_ERROR_USAGE, "--revoke without --revoke-people, --revoke-images or --revoke-file");
@@ -314,7 +320,8 @@ static enum dvg_status make_shard(int64_t shard, void *context) {
 
 static enum dvg_status describe_shards(void *context) {
   struct job *j = context;
-  return dvg_shards_create(&j->shards, j->set->out, j->set->count, j->set->per_shard);
+  DVG_TRY(dvg_shards_create(&j->shards, j->set->out, j->set->count, j->set->per_shard));
+  return dvg_shards_set_part(&j->shards, j->set->part);
 }
 
 // affected[k] = 1 for each finished shard of this rank's share that has pairs of revoked images.
@@ -361,11 +368,45 @@ done:
   return status;
 }
 
+// Another part may have said what is asked for since we looked: then it must be the same.
+static enum dvg_status write_request_unless_there(const struct job *j) {
+  struct dvg_request there = {0};
+  char *inputs = NULL;
+  enum dvg_status status = DVG_OK;
+  if (!dvg_request_exists(j->set->out)) return dvg_request_write(&j->request, j->set->out, &j->lineage);
+  DVG_TRY_GOTO(dvg_request_read(&there, j->set->out));
+  DVG_TRY_GOTO(dvg_lineage_inputs(&inputs, &j->lineage));
+  DVG_TRY_GOTO(dvg_request_compare(&there, j->set->out, j->lineage.settings, inputs));
+  if (there.items > j->request.items)
+    status = dvg_fail(DVG_ERROR_INPUT, "%s: %lld pairs were asked for; --count %lld would throw some away",
+                      j->set->out, (long long)there.items, (long long)j->request.items);
+  else if (there.items < j->request.items) status = dvg_request_write(&j->request, j->set->out, &j->lineage);
+done:
+  dvg_free(&inputs);
+  dvg_request_free(&there);
+  return status;
+}
+
+// Rank 0. Parts that start at once come here one after the other.
+static enum dvg_status write_request(const struct job *j) {
+  struct dvg_lock *lock = NULL;
+  struct dvg_lock_settings s = {.folder = j->set->out,
+                                .program = j->options->program,
+                                .beat = DVG_LOCK_BEAT,
+                                .stop = dvg_world_stop_flag,
+                                .file = "request.lock"};
+  if (j->shards.n_parts == 0) return dvg_request_write(&j->request, j->set->out, &j->lineage);
+  DVG_TRY(dvg_lock_take(&lock, &s));
+  enum dvg_status status = write_request_unless_there(j);
+  dvg_lock_release(&lock);
+  return status;
+}
+
 // Rank 0. What is asked for is on the disk before what answers it, and no index describes what is about to
 // change.
 static enum dvg_status announce(const struct job *j, int64_t n_pending) {
   char *index = NULL;
-  if (j->request_changed) DVG_TRY(dvg_request_write(&j->request, j->set->out, &j->lineage));
+  if (j->request_changed) DVG_TRY(write_request(j));
   if (n_pending == 0) return DVG_OK;
   DVG_TRY(dvg_text(&index, "%s/index.h5", j->set->out));
   enum dvg_status status = dvg_path_remove(index);
@@ -391,7 +432,8 @@ static enum dvg_status make_set(struct job *j, double start) {
   int64_t n = count_pending(j, pending);
   DVG_TRY_GOTO(dvg_world_agree(j->w, j->w->rank == 0 ? announce(j, n) : DVG_OK));
   DVG_TRY_GOTO(dvg_distribute_tasks(j->w, j->shards.n_shards, pending, make_shard, j, "shards"));
-  status = finish(j, start);
+  if (j->shards.n_parts > 0) dvg_stage_end_part(&j->shards);
+  else status = finish(j, start);
 done:
   dvg_free(&pending);
   return status;

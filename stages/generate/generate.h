@@ -42,7 +42,7 @@ enum { DVG_REVOKE_LIST, DVG_REVOKE_DROP, DVG_REVOKE_REMAKE };
 enum { DVG_GENERATE_BATCH = 8, DVG_MAX_ATTEMPTS = 64 };
 
 struct dvg_generate_settings {
-  char *generator, *sampler, *bank, *recognizer, *domain, *visible, *out, *like;
+  char *generator, *sampler, *bank, *recognizer, *domain, *visible, *out, *like, *part;
   char *revoke_people, *revoke_images, *revoke_file, *listing;
   int64_t count, first, per_shard, seed, attributes, attempts, repair, only, revoke;
   double min_consistency;

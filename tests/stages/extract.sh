@@ -23,6 +23,20 @@ for n in 0 1 2 3 4; do
 done
 is "the files" "$(ls set0 | tr '\n' ' ')" \
   "index.h5 shard-000000.h5 shard-000001.h5 shard-000002.h5 shard-000003.h5 "
+
+# ---- in parts, by runs that know nothing of each other
+
+check "part 2 of 3" extract 1 parts --part 2/3
+says "its shards" "parts: part 2 of 3 is done, 1 shards"
+is "and no index" "$(ls parts)" shard-000001.h5
+check "part 1 of 3" extract 2 parts --part 1/3
+check "part 1 of 3 again" extract 1 parts --part 1/3
+says "is there" "2 of 2 shards are there already"
+check "the rest and the index" extract 2 parts
+says "makes what is missing" "3 of 4 shards are there already"
+check "parts: the same files" diff -r set0 parts
+expect_fail "no such part" 2 '--part 4/3: is not I/N' extract 2 none --part 4/3
+absent "nothing was begun" none
 check "more ranks than shards" extract 4 one_shard --per-shard 100
 says "is said" "1 shards? for 4 ranks"
 check "one domain" extract 3 nir --domain NIR

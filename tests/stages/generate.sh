@@ -154,6 +154,27 @@ before=$(stat -c %y cut/shard-000000.h5 cut/shard-000001.h5)
 check "and grows" generate 2 cut --count 23
 is "without the full shards" "$(stat -c %y cut/shard-000000.h5 cut/shard-000001.h5)" "$before"
 
+# ---- in parts, side by side
+
+generate 1 parts --part 1/3 >one.log 2>&1 </dev/null &
+one=$!
+generate 1 parts --part 2/3 >two.log 2>&1 </dev/null &
+two=$!
+wait $one
+is "part 1 of 3" "$?" 0
+wait $two
+is "part 2 of 3" "$?" 0
+is "their shards" "$(ls parts | tr '\n' ' ')" "request.h5 shard-000000.h5 shard-000001.h5 shard-000003.h5 shard-000004.h5 "
+expect_fail "a part of another set" 3 "parts/request.h5.*other settings" generate 1 parts --part 3/3 --seed 2
+expect_fail "a part of fewer pairs" 3 "--count 22 would throw some away" generate 1 parts --part 3/3 --count 22
+check "the rest and the index" generate 2 parts
+says "just the rest" "4 of 5 shards are there already"
+check "parts: the same files" diff -r parts set0
+check "a part grows" generate 2 cut --count 33 --part 7/7
+says "and knows its own" "part 7 of 7 is done, 1 shards"
+absent "what changes has no index" cut/index.h5
+check "and the rest" generate 2 cut --count 33
+
 # ---- what is refused
 
 bad() { # name, code, pattern, further arguments
@@ -182,6 +203,8 @@ bad "a bank without the domain" 3 "vis.h5.*'NIR'.*VIS" --bank vis.h5
 bad "small images" 3 "small.h5: images of 24 x 24 are smaller than the generator's 32" --bank small.h5
 bad "a generator of other domains" 3 "g.h5: paints the domains nir,vis, but sketch,vis are asked for" --domain SKETCH
 bad "twice the same domain" 3 "g.h5: paints the domains nir,vis, but vis,vis are asked for" --domain VIS
+bad "no such part" 2 "--part 0/2: is not I/N" --part 0/2
+bad "one pair of a part" 2 "--part is for making a set" --part 1/2 --only 3
 bad "unknown option" 2 "nonsense" --nonsense 1
 bad "bad value" 2 "count.*many" --count many
 bad "out of range" 2 "per-shard" --per-shard 0

@@ -29,7 +29,8 @@ static int stop(void) {
 }
 
 static struct dvg_lock_settings settings(void) {
-  return (struct dvg_lock_settings){dvg_test_folder(), "dvg-test", 0.05, stop, lost};
+  return (struct dvg_lock_settings){
+      .folder = dvg_test_folder(), .program = "dvg-test", .beat = 0.05, .stop = stop, .lost = lost};
 }
 
 // What is said on standard error while it is taken, in `said`; errors of a refusal belong to it.
@@ -268,6 +269,57 @@ static void claims_of_dead_ones_are_no_hindrance(void) {
   free(text);
 }
 
+// The status of taking a part, or with n_parts 0 the whole.
+static enum dvg_status take_part(struct dvg_lock **l, int64_t part, int64_t n_parts) {
+  struct dvg_lock_settings s = settings();
+  s.part = part;
+  s.n_parts = n_parts;
+  dvg_log_quiet(1);
+  enum dvg_status status = dvg_lock_take(l, &s);
+  dvg_log_quiet(0);
+  return status;
+}
+
+static void parts_live_side_by_side(void) {
+  struct dvg_lock *a = NULL, *b = NULL, *c = NULL;
+  CHECK_OK(take_part(&a, 1, 3));
+  CHECK_OK(take_part(&b, 3, 3));
+  CU_ASSERT_EQUAL(take_part(&c, 3, 3), DVG_ERROR_IO); // taken
+  CU_ASSERT_EQUAL(take_part(&c, 1, 2), DVG_ERROR_IO); // may have the same shards
+  CU_ASSERT_EQUAL(take_part(&c, 0, 0), DVG_ERROR_IO);
+  CU_ASSERT_PTR_NULL(c);
+  CU_ASSERT_FALSE(dvg_path_exists(file("dvg.part-1-of-2.lock"))); // a refused one leaves nothing
+  CU_ASSERT_FALSE(dvg_path_exists(file("dvg.lock")));
+  dvg_lock_release(&a);
+  CU_ASSERT_EQUAL(take_part(&c, 0, 0), DVG_ERROR_IO);
+  dvg_lock_release(&b);
+  CHECK_OK(take_part(&c, 0, 0));
+  CU_ASSERT_EQUAL(take_part(&a, 1, 3), DVG_ERROR_IO);
+  CU_ASSERT_PTR_NULL(a);
+  dvg_lock_release(&c);
+  CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0);
+  CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+}
+
+static void dead_parts_are_no_hindrance(void) {
+  char *text = NULL;
+  struct dvg_lock *a = NULL;
+  waitpid(holder(0), NULL, 0);
+  CHECK_OK(dvg_path_read_text(file("dvg.lock"), 2000, &text));
+  CHECK_OK(dvg_path_write_text(file("dvg.part-2-of-3.lock"), text));
+  CHECK_OK(take_part(&a, 1, 4)); // beside a dead whole and a dead part of another number
+  dvg_lock_release(&a);
+  CU_ASSERT_TRUE(dvg_path_exists(file("dvg.part-2-of-3.lock")));
+  CHECK_OK(take_part(&a, 2, 3)); // in its place
+  dvg_lock_release(&a);
+  CHECK_OK(dvg_path_write_text(file("dvg.part-2-of-3.lock"), text));
+  CHECK_OK(take_part(&a, 0, 0));
+  dvg_lock_release(&a);
+  CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0); // the whole has cleared up
+  CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+  free(text);
+}
+
 const struct dvg_test dvg_tests[] = {
     {"takes, leaves nothing", takes_and_leaves_nothing},
     {"is refused while the first lives", is_refused_while_the_first_lives},
@@ -279,4 +331,6 @@ const struct dvg_test dvg_tests[] = {
     {"says when it is lost", says_when_it_is_lost},
     {"one of many wins", one_of_many_wins},
     {"claims of dead ones are no hindrance", claims_of_dead_ones_are_no_hindrance},
+    {"parts live side by side", parts_live_side_by_side},
+    {"dead parts are no hindrance", dead_parts_are_no_hindrance},
     {NULL, NULL}};

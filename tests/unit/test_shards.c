@@ -274,8 +274,40 @@ static void verifies(void) {
   dvg_shards_free(&s);
 }
 
+static void parts(void) {
+  static const char *const bad[] = {
+      "0/2", "3/2", "1", "1/", "/2", "1/2x", "-1/2", "1/2/3", " 1/2", "1/99999999999999999999", "1/1000001"};
+  static const int64_t n_shards[] = {1, 2, 5, 6, 7};
+  struct dvg_shards s = {0};
+  dvg_log_quiet(1);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    CU_ASSERT_EQUAL(dvg_shards_set_part(&s, bad[i]), DVG_ERROR_USAGE);
+  dvg_log_quiet(0);
+  CHECK_OK(dvg_shards_set_part(&s, ""));
+  CU_ASSERT_TRUE(dvg_shards_in_part(&s, 0) && dvg_shards_in_part(&s, 41));
+  for (size_t i = 0; i < sizeof n_shards / sizeof *n_shards; i++) { // each shard in one part, and counted
+    int64_t taken[8] = {0}, counted = 0;
+    s.n_shards = n_shards[i];
+    for (int part = 1; part <= 3; part++) {
+      char text[8];
+      snprintf(text, sizeof text, "%d/3", part);
+      CHECK_OK(dvg_shards_set_part(&s, text));
+      int64_t n = 0;
+      for (int64_t k = 0; k < s.n_shards; k++) {
+        taken[k] += dvg_shards_in_part(&s, k);
+        n += dvg_shards_in_part(&s, k);
+      }
+      CU_ASSERT_EQUAL(dvg_shards_of_part(&s), n);
+      counted += n;
+    }
+    CU_ASSERT_EQUAL(counted, s.n_shards);
+    for (int64_t k = 0; k < s.n_shards; k++) CU_ASSERT_EQUAL(taken[k], 1);
+  }
+}
+
 const struct dvg_test dvg_tests[] = {{"describes", describes},
                                      {"pending", pending},
+                                     {"parts", parts},
                                      {"index shows all", index_shows_all},
                                      {"index needs all shards", index_needs_all_shards},
                                      {"reads across borders", reads_across_borders},
