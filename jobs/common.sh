@@ -28,6 +28,9 @@ declare -A conf=(
 for s in "${stages[@]}"; do
   conf[${s//-/_}_nodes]='' conf[${s//-/_}_time]='' conf[${s//-/_}_options]=''
 done
+# Stages that several jobs can share: their shards are independent.
+shared_stages=(extract generate)
+for s in "${shared_stages[@]}"; do conf[${s}_tasks]=1; done
 for s in "${sets[@]}"; do conf[$s]='' conf[${s}_with]='' conf[${s}_options]=''; done
 
 # trim TEXT: $trimmed is it without blanks around.
@@ -84,7 +87,7 @@ needed_set() { # visible|pairs|test
 # Says now what would end a job in the middle of the night.
 check_config() {
   local s path with
-  for s in count per_shard nodes; do check_number $s positive; done
+  for s in count per_shard nodes "${shared_stages[@]/%/_tasks}"; do check_number "$s" positive; done
   for s in ranks seed max_restarts; do check_number $s whole; done
   [ -n "${conf[out]}" ] || die "$config: out is empty"
   for s in recognizer sampler generator; do
@@ -116,6 +119,7 @@ load_config() { # file
 
 # ---- running one command
 
+part='' # I/N: of the stage's shards, this job's
 dry_run='' child='' signals=0 code=0
 
 quoted() { # words
@@ -182,7 +186,8 @@ step() {
     quoted "${launcher[@]}" "${conf[programs]}/$1" "${@:2}"
     return
   fi
-  if up_to_date "$record" "$result" "$@"; then
+  if [ -n "$part" ]; then result=${conf[out]} # its shards are the program's to know, and its record would be no one's
+  elif up_to_date "$record" "$result" "$@"; then
     echo "== $name: there already: $result"
     return
   fi
@@ -201,6 +206,7 @@ step() {
     exit $code
   fi
   [ -e "$result" ] || { echo "${0##*/}: error: $name: ended well, but there is no $result" >&2; exit 1; }
+  [ -z "$part" ] || return 0
   quoted "$@" >"$record.part" && mv "$record.part" "$record" || exit 4
   echo "== $name: done in $((SECONDS - started)) s: $result"
 }
@@ -240,6 +246,7 @@ run_stage() { # stage
   sampler=${conf[sampler]:-$out/sampler/sampler.h5}
   generator=${conf[generator]:-$out/generator/generator.h5}
   words "${1//-/_}_options"
+  [ -z "$part" ] || more+=(--part "$part")
   more=(--seed "${conf[seed]}" ${more[@]+"${more[@]}"})
   case $1 in
     prepare) stage_prepare ;;
@@ -290,6 +297,7 @@ slurm_job() {
   load_config "$2"
   catch_signals
   trap 'back_into_queue $?' EXIT
+  if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then part=$SLURM_ARRAY_TASK_ID/${DVG_TASKS:?the number of parts}; fi
   run_stage "$1"
 }
 
@@ -300,5 +308,8 @@ back_into_queue() { # exit code of the stage
     return 0
   fi
   echo "== back into the queue"
-  scontrol requeue "$SLURM_JOB_ID" || echo "${0##*/}: error: Slurm did not requeue the job: submit again to continue" >&2
+  local job=$SLURM_JOB_ID # a task of an array goes by the array's number, lest all of it be requeued
+  [ -z "${SLURM_ARRAY_JOB_ID:-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+  scontrol requeue "$job" ||
+    echo "${0##*/}: error: Slurm did not requeue the job: submit again to continue" >&2
 }

@@ -63,6 +63,8 @@ with bad.conf "programs = ."
 expect_fail "no programs" 2 "dvg-prepare" pipeline bad.conf
 with bad.conf "ranks_per_node ="
 expect_fail "no ranks" 2 "ranks_per_node" submit --dry-run bad.conf
+with bad.conf "generate_tasks = 0"
+expect_fail "no tasks" 2 "generate_tasks = 0: not a positive number" submit --dry-run bad.conf
 expect_fail "unknown stage" 2 "unknown stage paint" pipeline toy.conf paint
 expect_fail "unknown option" 2 "unknown option --dry" pipeline --dry toy.conf
 expect_fail "no configuration" 2 "usage" pipeline
@@ -90,6 +92,11 @@ check "Slurm, dry" submit --dry-run toy.conf
 is "a job a stage" "$(lines 'sbatch --parsable .*--partition=cpu .*--ntasks-per-node=4 .*\.sbatch toy\.conf')" 8
 is "each after the one before" "$(lines '--kill-on-invalid-dep=yes --dependency=afterok:')" 7
 is "nodes of its own" "$(lines '=dvg-generate .*--nodes=3 ')" 1
+with array.conf "generate_tasks = 3"
+check "an array, dry" submit --dry-run array.conf
+is "its jobs: the tasks, then the index" "$(lines '=dvg-generate .*/generate.sbatch')" 2
+is "the tasks" "$(lines '=dvg-generate --array=1-3 .*%x-%A-%a.log .*DVG_TASKS=3 ')" 1
+is "each after the one before it" "$(lines '--kill-on-invalid-dep=yes --dependency=afterok:')" 8
 absent "dry runs leave nothing" run
 
 # ---- the whole pipeline
@@ -155,6 +162,17 @@ check "the same weights" cmp whole/recognizer-visible/recognizer.h5 stopped/reco
 check "and again" slurm_job 2
 says "skips" "== pretrain: there already"
 is "no more requeued" "$(wc -l <scontrol.log | tr -d ' ')" 1
+rm run/generated/shard-00000[12].h5 run/generated/index.h5
+task() { # number
+  SLURM_JOB_ID=79 SLURM_ARRAY_JOB_ID=78 SLURM_ARRAY_TASK_ID=$1 SLURM_NTASKS=2 DVG_ROOT=$root DVG_TASKS=3 \
+    timeout -k 5 "$run_limit" bash "$root/jobs/slurm/generate.sbatch" toy.conf
+}
+check "a task of an array" task 2
+says "makes its part" "part 2 of 3 is done, 1 shards"
+is "and no other" "$(ls run/generated)" "$(printf '%s\n' request.h5 shard-000000.h5 shard-000001.h5)"
+check "and again" task 2
+says "finds it" "1 of 1 shards are there already"
+
 # ---- the quick start, as small as it gets, and its table
 
 quick() { timeout -k 5 $((run_limit * 3)) "$root/jobs/quick-start" "$build" "$@"; }
