@@ -58,7 +58,7 @@ TEST_LIBRARIES := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/fail/*.c))
 FUZZ_TARGETS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 KERNELS := $(foreach v,generic avx2 avx512,$(BUILD)/common/nn/winograd_kernels_$(v).o)
 
-.PHONY: all tests test test-sanitize fuzz fuzzers soak demo bench deps clean distclean help ci
+.PHONY: all tests test test-sanitize test-slurm install fuzz fuzzers soak demo bench deps clean distclean help ci
 all: $(PROGRAMS)
 tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS) $(TEST_LIBRARIES)
 
@@ -124,6 +124,10 @@ test: tests
 	tests/run $(BUILD)
 test-sanitize:
 	$(MAKE) MODE=sanitize tests && tests/run build/sanitize
+# The pipeline through sbatch, on a Slurm of two nodes on this machine.
+test-slurm: tests
+	command -v slurmctld munged >/dev/null || apt-get install -y --no-install-recommends slurm-wlm munge || true
+	tests/slurm/pipeline.sh $(BUILD)
 # Each target for FUZZ_SECONDS (60); what they find lands in build/fuzz/found.
 fuzzers: $(FUZZ_TARGETS)
 fuzz:
@@ -138,6 +142,19 @@ SEED ?= 1
 soak: tests
 	KILLS=$(KILLS) SEED=$(SEED) tests/fail/kills.sh $(BUILD)
 	DVG_SOAK=1 tests/fail/disk.sh $(BUILD)
+# Programs, jobs, man pages, completion, module file. Nothing outside of DESTDIR and PREFIX is touched.
+PREFIX ?= /usr/local
+SHARE := $(DESTDIR)$(PREFIX)/share
+install: all
+	jobs/install/docs $(BUILD)/bin $(BUILD)/docs
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/dvgface/modulefiles/dvgface $(SHARE)/dvgface/jobs/slurm
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(BUILD)/docs/man1/*.1 $(SHARE)/man/man1
+	for p in $(notdir $(PROGRAMS)); do install -m 644 $(BUILD)/docs/completion/dvgface $(SHARE)/bash-completion/completions/$$p || exit 1; done
+	sed 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g' jobs/install/modulefile.in >$(SHARE)/dvgface/modulefiles/dvgface/$(VERSION)
+	install jobs/pipeline $(SHARE)/dvgface/jobs
+	install -m 644 jobs/README.md jobs/common.sh jobs/pipeline.conf $(SHARE)/dvgface/jobs
+	install jobs/slurm/* $(SHARE)/dvgface/jobs/slurm
 demo: all
 	jobs/quick-start $(BUILD)
 bench: tests
@@ -151,7 +168,9 @@ help:
 	@echo "make demo       install what is missing, build, run the pipeline on the toy world, show its result"
 	@echo "make test       install what is missing, build, run all tests"
 	@echo "make test-sanitize  the same under the address and the undefined-behaviour sanitizer"
+	@echo "make test-slurm runs the pipeline through sbatch, on a Slurm of two nodes on this machine (installs it)"
 	@echo "make fuzz       feed the readers of foreign files with broken ones (clang; FUZZ_SECONDS=60 for each, ONLY=SUBSTRING)"
 	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; compares what comes out"
 	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch"
+	@echo "make install    programs, jobs, man pages, completion and module file below PREFIX (/usr/local), in DESTDIR"
 	@echo "make deps       install the Debian packages"

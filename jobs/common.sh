@@ -17,9 +17,13 @@ die() { # message: a mistake in what we were told
 
 # ---- configuration
 
+# Beside the sources, or where `make install` puts them: PREFIX/bin of PREFIX/share/dvgface.
+programs=$root/build/release/bin
+[ -f "$root/Makefile" ] || programs=$(cd "$root/../.." && pwd)/bin
+
 # Every key that there is, with its default. A stage's own nodes, time and options are keys of their own: generate_nodes ...
 declare -A conf=(
-  [out]=runs/dvgface [programs]="$root/build/release/bin" [seed]=1 [size]=128 [width]=1 [visible_domain]=VIS [domain]=NIR
+  [out]=runs/dvgface [programs]="$programs" [seed]=1 [size]=128 [width]=1 [visible_domain]=VIS [domain]=NIR
   [recognizer]='' [sampler]='' [generator]='' [count]=100000 [per_shard]=1000
   [ranks]=0 [launcher]='mpirun --oversubscribe --bind-to none'
   [slurm_launcher]='mpirun --map-by core --bind-to core' [account]='' [partition]='' [nodes]=1 [ranks_per_node]='' [time]=24:00:00
