@@ -1,0 +1,125 @@
+#!/bin/bash
+# The pipeline on a real Slurm of two nodes: as it should go, out of time, with a node that dies, with an array task that fails. What comes out
+# is what mpirun alone gives, byte by byte.
+# limit: 600 seconds
+# shellcheck disable=SC2154 # lib.sh sets build, scratch, output, run_limit
+# shellcheck source=tests/stages/lib.sh
+. "$(dirname "$0")/../stages/lib.sh"
+# shellcheck source=tests/slurm/cluster.sh
+. "$(dirname "$0")/cluster.sh"
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$scratch" || exit 1
+unset SLURM_JOB_ID SLURM_NTASKS SLURM_RESTART_COUNT SLURM_SUBMIT_DIR
+
+for program in slurmctld slurmd munged sbatch; do
+  command -v $program >/dev/null && continue
+  skip "the pipeline on Slurm: no $program here (apt-get install slurm-wlm munge)"
+  summary
+done
+trap 'cluster_stop; rm -rf "$scratch"' EXIT
+if ! cluster_start; then
+  skip "the pipeline on Slurm: it can't be started here: $(tail -qn 1 "$cluster"/*.out | tr '\n' ' ')"
+  summary
+fi
+
+cat >plain.conf <<END
+out = plain
+programs = "$build/bin"
+ranks = 2
+size = 32
+width = 0.125
+visible_with = render
+visible_options = --people 8 --images 2 --domains VIS --size 36
+pairs_with = render
+pairs_options = --people 3 --images 2 --first-person 1000 --size 36
+test_with = render
+test_options = --people 4 --images 2 --first-person 2000 --size 36
+count = 30
+per_shard = 4
+pretrain_options = --steps 2 --batch 4 --micro-batch 2
+extract_options = --per-shard 3
+train_sampler_options = --epochs 1 --batch 8 --micro-batch 4
+train_generator_options = --steps 1 --batch 2 --micro-batch 2
+train_recognizer_options = --head-epochs 1 --head-batch 4 --batch 2 --generated 2 --micro-batch 2 --steps 1
+nodes = 2
+ranks_per_node = 1
+time = 20
+memory_per_rank = 500M
+extract_tasks = 2
+generate_tasks = 3
+slurm_launcher = mpirun --oversubscribe --bind-to none
+END
+slurm() { # folder, further lines: a configuration of its own
+  sed "s/^out = .*/out = $1/" plain.conf >"$1.conf"
+  printf '%s\n' "${@:2}" >>"$1.conf"
+}
+submit() { timeout -k 5 "$run_limit" "$root/jobs/slurm/submit" "$@"; }
+job_of() { sed -n "s/^$1: job \([0-9]*\).*/\1/p" "$output" | tail -n 1; }
+same_results() { # folder: all that the pipeline made, but logs and what depends on time
+  local f
+  for f in recognizer-visible/recognizer.h5 features sampler/sampler.h5 generator/generator.h5 generated recognizer/recognizer.h5; do
+    check "$1: the same $f" diff -r "plain/$f" "$1/$f"
+  done
+}
+
+check "with mpirun" timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" plain.conf
+
+# ---- as it should go
+
+slurm normal
+check "submit" submit normal.conf
+is "its jobs" "$(wc -l <"$output" | tr -d ' ')" 10
+last=$(job_of evaluate)
+wait_for "all jobs end" 150 no_jobs
+is "the last one" "$(state_of "$last")" "COMPLETED "
+check "on both nodes" grep -q "^NodeList=n\[1-2\]\|NodeList=n\[1-2\]" <(scontrol show job "$last")
+same_results normal
+
+# ---- out of time, and a node that dies: one long stage
+
+long="--steps 6000 --batch 8 --micro-batch 4 --checkpoint-every 200"
+alone() { # folder: pretraining as a job of its own
+  slurm "$1" "visible_with =" "visible = plain/visible.h5" "pretrain_options = $long"
+  DVG_ROOT=$root timeout -k 5 "$run_limit" sbatch --parsable --nodes=2 --ntasks-per-node=1 --mem-per-cpu=500M "${@:2}" --output="$1.log" \
+    "$root/jobs/slurm/pretrain.sbatch" "$1.conf"
+}
+weights=recognizer-visible/recognizer.h5
+slurm long "visible_with =" "visible = plain/visible.h5" "pretrain_options = $long"
+check "the long stage with mpirun" timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" long.conf pretrain
+
+# The signal comes when fewer than 45 of the job's 60 seconds are left.
+check "submit one with too little time" alone late --time=1 --signal=B:USR1@45
+job=$(cat "$output")
+wait_for "it is out of time, and goes back into the queue" 60 requeued "$job"
+wait_for "and is done in the end" 150 no_jobs
+is "is done" "$(state_of "$job")" "COMPLETED "
+check "it had stopped at a step" grep -q "stopped after step [0-9]* of 6000" late.log
+check "and went on from there" grep -q "continuing after step [1-9][0-9]* of 6000" late.log
+check "out of time: the same weights" cmp long/$weights late/$weights
+
+check "submit one whose node dies" alone node --time=20
+job=$(cat "$output")
+wait_for "it has saved something" 60 test -e node/recognizer-visible/pretrain.checkpoint.h5
+kill_node n1 "$job" # where the job's shell is
+wait_for "it goes back into the queue" 60 requeued "$job"
+node n1
+wait_for "and is done in the end" 150 no_jobs
+is "is done" "$(state_of "$job")" "COMPLETED "
+check "it went on from its checkpoint" grep -q "continuing after step [1-9][0-9]* of 6000" node.log
+check "a node that died: the same weights" cmp long/$weights node/$weights
+
+# ---- an array task that fails
+
+slurm broken
+mkdir -p broken/generated/shard-000001.h5 # a folder where part 2 wants its file
+check "submit one that will fail" submit broken.conf
+first=$(grep '^generate: job' "$output" | head -n 1 | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+wait_for "it ends" 150 no_jobs
+is "one task failed, the others did not" "$(state_of "$first")" "COMPLETED FAILED "
+absent "nothing after it" broken/generated/index.h5 broken/recognizer
+check "the other parts are there" test -f broken/generated/shard-000000.h5 -a -f broken/generated/shard-000002.h5
+rmdir broken/generated/shard-000001.h5
+check "submit again" submit broken.conf
+wait_for "and it ends" 150 no_jobs
+same_results broken
+summary
