@@ -176,6 +176,13 @@ static int is_empty(const char *folder, const struct dvg_request *r) {
   return empty;
 }
 
+// A set may grow, not shrink.
+static enum dvg_status check_growth(const struct dvg_request *r, const char *folder, int64_t count) {
+  if (r->items <= count) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: %lld pairs were asked for; --count %lld would throw some away", folder,
+                  (long long)r->items, (long long)count);
+}
+
 // Takes over what an earlier run asked for, if it asked for the same.
 static enum dvg_status adopt_request(void *context) {
   struct job *j = context;
@@ -196,9 +203,7 @@ static enum dvg_status adopt_request(void *context) {
   DVG_TRY(dvg_lineage_inputs(&inputs, &j->lineage));
   enum dvg_status status = dvg_request_compare(r, folder, j->lineage.settings, inputs);
   dvg_free(&inputs);
-  if (status == DVG_OK && r->items > j->set->count)
-    status = dvg_fail(DVG_ERROR_INPUT, "%s: %lld pairs were asked for; --count %lld would throw some away",
-                      folder, (long long)r->items, (long long)j->set->count);
+  if (status == DVG_OK) status = check_growth(r, folder, j->set->count);
   j->request_changed = r->items != j->set->count;
   r->items = j->set->count;
   return status;
@@ -377,10 +382,8 @@ static enum dvg_status write_request_unless_there(const struct job *j) {
   DVG_TRY_GOTO(dvg_request_read(&there, j->set->out));
   DVG_TRY_GOTO(dvg_lineage_inputs(&inputs, &j->lineage));
   DVG_TRY_GOTO(dvg_request_compare(&there, j->set->out, j->lineage.settings, inputs));
-  if (there.items > j->request.items)
-    status = dvg_fail(DVG_ERROR_INPUT, "%s: %lld pairs were asked for; --count %lld would throw some away",
-                      j->set->out, (long long)there.items, (long long)j->request.items);
-  else if (there.items < j->request.items) status = dvg_request_write(&j->request, j->set->out, &j->lineage);
+  DVG_TRY_GOTO(check_growth(&there, j->set->out, j->request.items));
+  if (there.items < j->request.items) status = dvg_request_write(&j->request, j->set->out, &j->lineage);
 done:
   dvg_free(&inputs);
   dvg_request_free(&there);
