@@ -87,8 +87,8 @@ weights=recognizer-visible/recognizer.h5
 slurm long "visible_with =" "visible = plain/visible.h5" "pretrain_options = $long"
 check "the long stage with mpirun" timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" long.conf pretrain
 
-# The signal comes when fewer than 45 of the job's 60 seconds are left.
-check "submit one with too little time" alone late --time=1 --signal=B:USR1@45
+# The signal comes at the next tick of the controller, seconds after the start: the job is cut into several runs.
+check "submit one with too little time" alone late --time=1 --signal=B:USR1@58
 job=$(cat "$output")
 wait_for "it is out of time, and goes back into the queue" 60 requeued "$job"
 wait_for "and is done in the end" 150 no_jobs
