@@ -136,12 +136,11 @@ ifeq ($(shell command -v clang),)
 else
 	$(MAKE) MODE=fuzz BUILD=build/fuzz fuzzers && tests/fuzz/run build/fuzz $(ONLY)
 endif
-# Kills, and a disk that fails at every write: an hour on two cores.
+# Kills, a disk that fails at every write, a set of 100,000 shards: hours on two cores.
 KILLS ?= 500
 SEED ?= 1
 soak: tests
-	KILLS=$(KILLS) SEED=$(SEED) tests/fail/kills.sh $(BUILD)
-	DVG_SOAK=1 tests/fail/disk.sh $(BUILD)
+	KILLS=$(KILLS) SEED=$(SEED) tests/soak/run $(BUILD)
 # Programs, jobs, man pages, completion, module file. Nothing outside of DESTDIR and PREFIX is touched.
 PREFIX ?= /usr/local
 SHARE := $(DESTDIR)$(PREFIX)/share
@@ -170,7 +169,7 @@ help:
 	@echo "make test-sanitize  the same under the address and the undefined-behaviour sanitizer"
 	@echo "make test-slurm runs the pipeline through sbatch, on a Slurm of two nodes on this machine (installs it)"
 	@echo "make fuzz       feed the readers of foreign files with broken ones (clang; FUZZ_SECONDS=60 for each, ONLY=SUBSTRING)"
-	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; compares what comes out"
+	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; makes 100,000 shards"
 	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch"
 	@echo "make install    programs, jobs, man pages, completion and module file below PREFIX (/usr/local), in DESTDIR"
 	@echo "make deps       install the Debian packages"
