@@ -116,7 +116,7 @@ says "makes one" "6 images in 3 shards, 2 of them now"
 check "resumed: the same" diff -r rec0 rec2
 expect_fail "other images into the same folder" 3 "rec0" extract 0 rec0 --rec large/set.rec --fit resize
 
-expect_fail "images of another size" 3 "set.rec:1: is 200 x 200, but the network takes 72 x 72 or its crop of 64 x 64; choose with --fit" \
+expect_fail "images of another size" 3 "set.rec:[0-9]*: is 200 x 200, but the network takes 72 x 72 or its crop of 64 x 64; choose with --fit" \
   extract 3 size --rec large/set.rec
 check "scaled" extract 0 scaled --rec large/set.rec --fit resize
 check "cropped" extract 0 cropped --list large/list.txt --fit center-crop
