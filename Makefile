@@ -126,7 +126,7 @@ test-sanitize:
 	$(MAKE) MODE=sanitize tests && tests/run build/sanitize
 # The pipeline through sbatch, on a Slurm of two nodes on this machine.
 test-slurm: tests
-	command -v slurmctld >/dev/null && command -v munged >/dev/null || apt-get install -y --no-install-recommends slurm-wlm munge || true
+	-jobs/install-dependencies slurm-wlm munge
 	tests/slurm/pipeline.sh $(BUILD)
 # Each target for FUZZ_SECONDS (60); what they find lands in build/fuzz/found.
 fuzzers: $(FUZZ_TARGETS)

@@ -19,7 +19,7 @@
 #include "common/base/log.h"
 #include "io/artifact.h"
 
-enum { MISSED = 6, TEXT = 1024, MAX_TRIES = 100, MAX_CLAIMS = 4, MAX_TURNS = 2400, STACK_BYTES = 512 << 10 };
+enum { MISSED = 6, TEXT = 1024, MAX_TRIES = 2400, MAX_CLAIMS = 4, STACK_BYTES = 512 << 10 };
 
 struct holder {
   char program[64], host[128], boot[64], space[64], since[32];
@@ -214,8 +214,9 @@ done:
 static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims) {
   char text[TEXT];
   struct holder h;
-  const int waits = n_claims > 0 || l->settings.file; // it will be done in a moment
-  for (int i = 0, won = 0; i < (l->settings.file ? MAX_TURNS : MAX_TRIES) && n_claims <= MAX_CLAIMS; i++) {
+  enum sign sign = CHANGED;
+  const int waits = n_claims > 0 || l->settings.file; // for two minutes; it should be done in a moment
+  for (int i = 0, won = 0; i < MAX_TRIES && n_claims <= MAX_CLAIMS; i++) {
     if (l->settings.stop && l->settings.stop()) return DVG_STOPPED;
     if (put(l, path)) return DVG_OK;
     // ENOENT: another one, taking it, has cleaned up what we had prepared.
@@ -225,7 +226,6 @@ static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims) 
       if (errno == ENOENT) continue;
       return dvg_fail(DVG_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
     }
-    enum sign sign;
     parse_holder(&h, text);
     DVG_TRY(look(l, path, &h, &sign));
     if (sign == CHANGED) continue;
@@ -241,6 +241,7 @@ static enum dvg_status take(struct dvg_lock *l, const char *path, int n_claims) 
                h.pid, h.host);
     return DVG_OK;
   }
+  if (sign == ALIVE) return refuse(l, &h);
   return dvg_fail(DVG_ERROR_IO, "%s: changes hands all the time", path);
 }
 

@@ -5,6 +5,8 @@
 # shellcheck disable=SC2154 # lib.sh sets build, scratch, output, run_limit
 # shellcheck source=tests/stages/lib.sh
 . "$(dirname "$0")/../stages/lib.sh"
+# shellcheck source=tests/stages/lib_jobs.sh
+. "$(dirname "$0")/../stages/lib_jobs.sh"
 # shellcheck source=tests/slurm/cluster.sh
 . "$(dirname "$0")/cluster.sh"
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -22,33 +24,8 @@ if ! cluster_start; then
   summary
 fi
 
-cat >plain.conf <<END
-out = plain
-programs = "$build/bin"
-ranks = 2
-size = 32
-width = 0.125
-visible_with = render
-visible_options = --people 8 --images 2 --domains VIS --size 36
-pairs_with = render
-pairs_options = --people 3 --images 2 --first-person 1000 --size 36
-test_with = render
-test_options = --people 4 --images 2 --first-person 2000 --size 36
-count = 30
-per_shard = 4
-pretrain_options = --steps 2 --batch 4 --micro-batch 2
-extract_options = --per-shard 3
-train_sampler_options = --epochs 1 --batch 8 --micro-batch 4
-train_generator_options = --steps 1 --batch 2 --micro-batch 2
-train_recognizer_options = --head-epochs 1 --head-batch 4 --batch 2 --generated 2 --micro-batch 2 --steps 1
-nodes = 2
-ranks_per_node = 1
-time = 20
-memory_per_rank = 500M
-extract_tasks = 2
-generate_tasks = 3
-slurm_launcher = mpirun --oversubscribe --bind-to none
-END
+toy_config plain.conf plain "count = 30" "extract_options = --per-shard 3" "extract_tasks = 2" "generate_tasks = 3" "nodes = 2" \
+  "ranks_per_node = 1" "time = 20" "memory_per_rank = 500M"
 slurm() { # folder, further lines: a configuration of its own
   sed "s/^out = .*/out = $1/" plain.conf >"$1.conf"
   printf '%s\n' "${@:2}" >>"$1.conf"
@@ -77,36 +54,41 @@ same_results normal
 
 # ---- out of time, and a node that dies: one long stage
 
-long="--steps 6000 --batch 8 --micro-batch 4 --checkpoint-every 200"
-alone() { # folder: pretraining as a job of its own
-  slurm "$1" "visible_with =" "visible = plain/visible.h5" "pretrain_options = $long"
+weights=recognizer-visible/recognizer.h5
+pretraining() { # folder, steps: a project of this one stage
+  slurm "$1" "visible_with =" "visible = plain/visible.h5" "pretrain_options = --steps $2 --batch 8 --micro-batch 4 --checkpoint-every 200"
+}
+alone() { # folder, options: that stage as a job of its own
   DVG_ROOT=$root timeout -k 5 "$run_limit" sbatch --parsable --nodes=2 --ntasks-per-node=1 --mem-per-cpu=500M "${@:2}" --output="$1.log" \
     "$root/jobs/slurm/pretrain.sbatch" "$1.conf"
 }
-weights=recognizer-visible/recognizer.h5
-slurm long "visible_with =" "visible = plain/visible.h5" "pretrain_options = $long"
-check "the long stage with mpirun" timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" long.conf pretrain
+# is_done NAME FOLDER STEPS: $job is, was continued from a checkpoint, and has the weights of mpirun alone.
+is_done() {
+  wait_for "$1: is done in the end" 240 no_jobs
+  is "$1: ended well" "$(state_of "$job")" "COMPLETED "
+  check "$1: went on from a checkpoint" grep -q "continuing after step [1-9][0-9]* of" "$2.log"
+  pretraining "whole_$2" "$3"
+  check "$1: with mpirun" timeout -k 5 $((run_limit * 5)) "$root/jobs/pipeline" "whole_$2.conf" pretrain
+  check "$1: the same weights" cmp "whole_$2/$weights" "$2/$weights"
+}
 
-# The signal comes at the next tick of the controller, seconds after the start: the job is cut into several runs.
+# The controller looks at the time left now and then, some ten seconds after the start: the stage must take longer than that.
+pretraining late 40000
 check "submit one with too little time" alone late --time=1 --signal=B:USR1@58
 job=$(cat "$output")
 wait_for "it is out of time, and goes back into the queue" 60 requeued "$job"
-wait_for "and is done in the end" 150 no_jobs
-is "is done" "$(state_of "$job")" "COMPLETED "
-check "it had stopped at a step" grep -q "stopped after step [0-9]* of 6000" late.log
-check "and went on from there" grep -q "continuing after step [1-9][0-9]* of 6000" late.log
-check "out of time: the same weights" cmp long/$weights late/$weights
+check "it has more time from here on" scontrol update JobId="$job" TimeLimit=20
+is_done "out of time" late 40000
+check "it had stopped at a step" grep -q "stopped after step [0-9]* of 40000" late.log
 
+pretraining node 6000
 check "submit one whose node dies" alone node --time=20
 job=$(cat "$output")
 wait_for "it has saved something" 60 test -e node/recognizer-visible/pretrain.checkpoint.h5
 kill_node n1 "$job" # where the job's shell is
 wait_for "it goes back into the queue" 60 requeued "$job"
 node n1
-wait_for "and is done in the end" 150 no_jobs
-is "is done" "$(state_of "$job")" "COMPLETED "
-check "it went on from its checkpoint" grep -q "continuing after step [1-9][0-9]* of 6000" node.log
-check "a node that died: the same weights" cmp long/$weights node/$weights
+is_done "a node that died" node 6000
 
 # ---- an array task that fails
 

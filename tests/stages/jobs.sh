@@ -5,6 +5,8 @@
 # shellcheck disable=SC2154 # lib.sh sets build, scratch, output, run_limit
 # shellcheck source=tests/stages/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/stages/lib_jobs.sh
+. "$(dirname "$0")/lib_jobs.sh"
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$scratch" || exit 1
 unset SLURM_JOB_ID SLURM_NTASKS SLURM_RESTART_COUNT SLURM_SUBMIT_DIR
@@ -17,29 +19,7 @@ for script in "$root"/jobs/*.sh "$root"/jobs/{pipeline,quick-start,toy-seeds,rea
   check "${script##*/} is bash" bash -n "$script"
 done
 
-cat >toy.conf <<END
-out = run
-programs = "$build/bin"   # a comment
-ranks = 2
-size = 32
-width = 0.125
-visible_with = render
-visible_options = --people 8 --images 2 --domains VIS --size 36
-pairs_with = render
-pairs_options = --people 3 --images 2 --first-person 1000 --size 36
-test_with = render
-test_options = --people 4 --images 2 --first-person 2000 --size 36
-count = 10
-per_shard = 4
-pretrain_options = --steps 2 --batch 4 --micro-batch 2
-train_sampler_options = --epochs 1 --batch 8 --micro-batch 4
-train_generator_options = --steps 1 --batch 2 --micro-batch 2
-train_recognizer_options = --head-epochs 1 --head-batch 4 --batch 2 --generated 2 --micro-batch 2 --steps 1
-ranks_per_node = 4
-partition = cpu
-generate_nodes = 3
-slurm_launcher = mpirun --oversubscribe --bind-to none
-END
+toy_config toy.conf run "count = 10" "ranks_per_node = 4" "partition = cpu" "generate_nodes = 3"
 with() { # name, lines to add to the toy configuration; the last of two values counts
   cp toy.conf "$1"
   printf '%s\n' "${@:2}" >>"$1"

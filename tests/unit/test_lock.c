@@ -58,6 +58,11 @@ static void refuses(const char *pattern) {
   CU_ASSERT_TRUE(strstr(said, pattern) != NULL);
 }
 
+static void nothing_is_left(void) {
+  CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0); // not a file
+  CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+}
+
 static void takes_and_leaves_nothing(void) {
   struct dvg_lock *l = NULL;
   char said[1024];
@@ -68,8 +73,7 @@ static void takes_and_leaves_nothing(void) {
   dvg_lock_release(&l);
   CU_ASSERT_PTR_NULL(l);
   CU_ASSERT_FALSE(dvg_path_exists(file("dvg.lock")));
-  CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0); // not a file is left
-  CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+  nothing_is_left();
   dvg_lock_release(&l);
 }
 
@@ -245,8 +249,7 @@ static void one_of_many_wins(void) {
     CU_ASSERT_EQUAL(n_won, 1);
     CU_ASSERT_EQUAL(n_refused, N - 1);
     unlink(file("dvg.lock"));
-    CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0); // no claim is left
-    CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+    nothing_is_left();
   }
 }
 
@@ -264,8 +267,7 @@ static void claims_of_dead_ones_are_no_hindrance(void) {
   }
   CHECK_OK(take(&l, said, sizeof said));
   dvg_lock_release(&l);
-  CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0);
-  CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+  nothing_is_left();
   free(text);
 }
 
@@ -297,8 +299,7 @@ static void parts_live_side_by_side(void) {
   CU_ASSERT_EQUAL(take_part(&a, 1, 3), DVG_ERROR_IO);
   CU_ASSERT_PTR_NULL(a);
   dvg_lock_release(&c);
-  CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0);
-  CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+  nothing_is_left();
 }
 
 static void dead_parts_are_no_hindrance(void) {
@@ -315,8 +316,7 @@ static void dead_parts_are_no_hindrance(void) {
   CHECK_OK(dvg_path_write_text(file("dvg.part-2-of-3.lock"), text));
   CHECK_OK(take_part(&a, 0, 0));
   dvg_lock_release(&a);
-  CU_ASSERT_EQUAL(rmdir(dvg_test_folder()), 0); // the whole has cleared up
-  CU_ASSERT_EQUAL(mkdir(dvg_test_folder(), 0700), 0);
+  nothing_is_left();
   free(text);
 }
 
