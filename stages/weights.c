@@ -33,6 +33,8 @@ static enum dvg_status describe(struct dvg_weights *f, const struct dvg_artifact
   DVG_TRY(dvg_artifact_get_int(a, "size", &f->model.size));
   DVG_TRY(dvg_artifact_get_int(a, "classes", &f->classes));
   if (dvg_artifact_has_attribute(a, "domains")) DVG_TRY(read_text(a, "domains", f->domains, sizeof f->domains));
+  if (dvg_artifact_has_attribute(a, "variational"))
+    DVG_TRY(dvg_artifact_get_int(a, "variational", &f->variational));
   int plausible = f->model.width > 0 && f->model.width <= 16 && f->model.size >= 32 && f->model.size <= 1024 &&
                   f->model.size % 32 == 0;
   if (!plausible || f->classes < 0)
@@ -168,6 +170,7 @@ static enum dvg_status write_all(struct dvg_artifact *a, const struct dvg_params
   DVG_TRY(dvg_artifact_set_int(a, "size", f->model.size));
   DVG_TRY(dvg_artifact_set_int(a, "classes", f->classes));
   if (f->domains[0]) DVG_TRY(dvg_artifact_set_text(a, "domains", f->domains));
+  if (f->variational) DVG_TRY(dvg_artifact_set_int(a, "variational", f->variational));
   size_t skip = strlen(prefix);
   for (int64_t i = 0; i < p->n_params; i++) {
     const struct dvg_param *q = &p->list[i];

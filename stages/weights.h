@@ -1,6 +1,7 @@
 // Weight files: schema "weights", version 1. Attributes net, width, size, classes (0: none); one f32 dataset a parameter under the authors' name.
 //     net = lightcnn29v2 | identity_sampler | generator | encoder | decoder
 // A generator file holds encoder.<domain>.*, decoder.* (heads <domain>_output) and the text attribute `domains` ("sketch,vis", lower case).
+// One with variational encoders has their encoder.<domain>.fc_log_variance.* too, and the attribute `variational` 1.
 // Files of a single encoder or decoder (dvg-import) have the same names without that beginning; that of a decoder has the attribute too.
 #ifndef DVG_STAGES_WEIGHTS_H
 #define DVG_STAGES_WEIGHTS_H
@@ -12,7 +13,7 @@
 struct dvg_weights {
   char path[1024], net[32], domains[256], digest[DVG_DIGEST_TEXT];
   struct dvg_model model;
-  int64_t classes;
+  int64_t classes, variational; // variational: 1 for a generator whose codes were drawn to N(0, I), and so may be drawn from it
 };
 
 // A domain's name as parameters of a generator carry it: `name` in lower case, cut to n_bytes. A list "A,B" works alike.

@@ -11,7 +11,8 @@ static int64_t base_size(struct dvg_model m) {
 
 // ---- attribute encoder
 
-int dvg_encoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int x) {
+// The convolutions: image -> the values that the last layers see.
+static int encoder_trunk(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int x) {
   static const int64_t channels[] = {32, 64, 128, 256, 256, 256};
   for (int i = 0; i < 6; i++) {
     char name[32];
@@ -20,7 +21,18 @@ int dvg_encoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int
     x = i == 0 ? dvg_graph_conv(g, s, name, x, K, 5, 1, 2) : dvg_graph_conv(g, s, name, x, K, 3, 2, 1);
     x = dvg_graph_norm(g, x, -1, 0, SLOPE);
   }
-  return dvg_graph_l2(g, dvg_graph_linear(g, s, "fc_enc", x, DVG_CODE, 1));
+  return x;
+}
+
+int dvg_encoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image) {
+  return dvg_graph_l2(g, dvg_graph_linear(g, s, "fc_enc", encoder_trunk(g, s, m, image), DVG_CODE, 1));
+}
+
+void dvg_encoder_posterior(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image, int *mean,
+                           int *log_variance) {
+  int x = encoder_trunk(g, s, m, image);
+  *mean = dvg_graph_linear(g, s, "fc_enc", x, DVG_CODE, 1);
+  *log_variance = dvg_graph_linear(g, s, "fc_log_variance", x, DVG_CODE, 1);
 }
 
 int64_t dvg_style_values(struct dvg_model m) {

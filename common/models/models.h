@@ -23,6 +23,10 @@ int dvg_lightcnn_classifier(struct dvg_graph *g, struct dvg_scope s, int embeddi
 
 // E, attribute encoder: RGB image (N,3,size,size) in [0,1] -> attribute code z (N,256), unit vectors.
 int dvg_encoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image);
+// The variational E (SPEC 1, P): mean ("fc_enc") and log-variance ("fc_log_variance") of a normal distribution of codes (N,256). A code drawn from it, or from
+// the prior N(0, I), is normalised before anything sees it, so that z weighs as much as the identity and the rest of G stays as it is; dvg_encoder on
+// the same weights gives the normalised mean.
+void dvg_encoder_posterior(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image, int *mean, int *log_variance);
 // E's second half: z -> style (N, dvg_style_values(m)): for each AdaIN layer of the decoder its shifts, then its scales.
 int dvg_encoder_style(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int z);
 int64_t dvg_style_values(struct dvg_model m);

@@ -19,6 +19,19 @@ static const char *named(char *out, const char *term, const char *domain) {
   return out;
 }
 
+// A code from the variational encoder's distribution, and the KL term that draws that to the prior.
+static int draw_code(struct building *b, struct dvg_scope s, int d) {
+  struct dvg_graph *g = b->s->graph;
+  int mean, log_variance;
+  char name[64];
+  dvg_encoder_posterior(g, s, b->model, b->s->image[d], &mean, &log_variance);
+  b->s->eps[d] = dvg_graph_input(g, named(name, "eps", b->domain[d]), b->set->micro_batch, DVG_CODE, 1, 1);
+  b->s->kl_term[d] = (int)dvg_graph_n_terms(g);
+  dvg_graph_loss_kl(g, named(name, "kl", b->domain[d]), mean, log_variance, 1 / (double)b->set->batch,
+                    b->set->kl);
+  return dvg_graph_l2(g, dvg_graph_reparam(g, mean, log_variance, b->s->eps[d]));
+}
+
 static void encode(struct building *b, int d) {
   struct dvg_graph *g = b->s->graph;
   int64_t m = b->set->micro_batch, size = b->set->size;
@@ -26,7 +39,7 @@ static void encode(struct building *b, int d) {
   b->s->image[d] = dvg_graph_input(g, named(name, "image", b->domain[d]), m, 3, size, size);
   snprintf(prefix, sizeof prefix, "encoder.%s.", b->domain[d]);
   struct dvg_scope s = {&b->s->params, prefix};
-  b->z[d] = dvg_encoder(g, s, b->model, b->s->image[d]);
+  b->z[d] = b->set->kl > 0 ? draw_code(b, s, d) : dvg_encoder(g, s, b->model, b->s->image[d]);
   b->style[d] = dvg_encoder_style(g, s, b->model, b->z[d]);
 }
 
@@ -91,7 +104,7 @@ enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct d
                                     struct dvg_model recognizer, struct dvg_model sampler) {
   struct building b = {.s = s, .set = set, .model = {set->width, set->size}};
   int64_t m = set->micro_batch;
-  *s = (struct dvg_generator_step){.graph = NULL};
+  *s = (struct dvg_generator_step){.eps = {-1, -1}, .kl_term = {-1, -1}};
   dvg_params_init(&s->params);
   dvg_params_init(&s->recognizer);
   dvg_params_init(&s->sampler);

@@ -41,11 +41,17 @@ static const struct dvg_option options[] = {
                     "part of it for the images of --domain: less where the recogniser knows it badly"),
     DVG_OPTION_REAL(S, identity_pair, "identity-pair", "0.05", 0, 1e6,
                     "part of it between the two images of a pair"),
+    DVG_OPTION_REAL(S, kl, "kl", "0", 0, 1e6,
+                    "weight of the attribute codes' KL divergence from N(0, I), which makes the encoders "
+                    "variational; 0: they give the code itself"),
+    DVG_OPTION_REAL(S, kl_warmup, "kl-warmup", "0.2", 0, 1,
+                    "part of the steps over which the KL weight rises from 0"),
     DVG_OPTION_END};
 #undef S
 
 static const char *const preset_public[] = {NULL}; // the table's defaults are those of the public code
-static const struct dvg_preset presets[] = {{"public", preset_public}, {NULL, NULL}};
+static const char *const preset_paper[] = {"kl", "0.002", "pixel-swapped", "0", "pixel-sampled", "0", NULL};
+static const struct dvg_preset presets[] = {{"public", preset_public}, {"paper", preset_paper}, {NULL, NULL}};
 
 struct job {
   const struct dvg_generator_settings *set;
@@ -90,6 +96,19 @@ static void fill_swapped(struct job *j, int64_t step, int64_t micro) {
   }
 }
 
+// The noise of variational encoders for row i.
+static void fill_eps(struct job *j, int64_t i, int64_t place) {
+  struct dvg_rng r;
+  dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_ATTRIBUTE, (uint64_t)place);
+  for (int d = 0; d < 2; d++)
+    dvg_rng_normals(&r, dvg_graph_values(j->step.graph, j->step.eps[d]) + i * DVG_CODE, DVG_CODE);
+}
+
+static void warm_up(struct job *j, int64_t step) {
+  double weight = dvg_rate_warmup(j->set->kl, step, j->set->kl_warmup * (double)j->n_steps);
+  for (int d = 0; d < 2; d++) dvg_graph_set_weight(j->step.graph, j->step.kl_term[d], weight);
+}
+
 static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   struct job *j = job;
   const struct dvg_generator_settings *set = j->set;
@@ -103,7 +122,9 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
     memcpy(f + i * DVG_CODE, j->identity + row[1] * DVG_CODE, DVG_CODE * sizeof *f);
     dvg_rng_init(&r, (uint64_t)set->train.seed, DVG_STREAM_NOISE, (uint64_t)place);
     dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
+    if (j->set->kl > 0) fill_eps(j, i, place);
   }
+  if (j->set->kl > 0) warm_up(j, step);
   if (j->step.swapped >= 0) fill_swapped(j, step, micro);
   return DVG_OK;
 }
@@ -236,7 +257,8 @@ static enum dvg_status load(struct job *j) {
 
 static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
   char path[1100], digest[DVG_DIGEST_TEXT];
-  struct dvg_weights f = {.net = "generator", .model = {j->set->width, j->set->size}};
+  struct dvg_weights f = {
+      .net = "generator", .model = {j->set->width, j->set->size}, .variational = j->set->kl > 0};
   char domains[256];
   snprintf(domains, sizeof domains, "%s,%s", j->set->domain, j->set->visible);
   dvg_weights_domain(f.domains, sizeof f.domains, domains);

@@ -1,11 +1,16 @@
 // Stage 3: the dual generator. Two attribute encoders and one decoder learn to paint an identity in both modalities.
 //
-// For a real pair I_a, I_b of one person (a: --domain, b: --visible), f = F(I_b), f~ = F_s(n), f' = another person's f (SPEC 2, C):
+// --preset public (SPEC 2, C). For a real pair I_a, I_b of one person (a: --domain, b: --visible), f = F(I_b), f~ = F_s(n), f' = another person's f:
 //     z_d = E_d(I_d), Î_d = G(f, z_d), Î'_d = G(f', z_d), Ĩ_d = G(f~, z_d)          for d in {a, b}; F sees gray images
 //     orthogonal * sum_d |<z_d, f>|
 //   + pixel * sum_d ( L1(Î_d, I_d) + pixel_swapped L1(Î'_d, I_d) + pixel_sampled L1(Ĩ_d, I_d) )
 //   - identity * ( sum_d w_d cos(F Î_d, f) + identity_pair cos(F Î_a, F Î_b) + sum_d w_d cos(F Ĩ_d, f~) + identity_pair cos(F Ĩ_a, F Ĩ_b) )
 // all batch means, w_a = identity_domain, w_b = 1. F and F_s are frozen.
+//
+// --preset paper (SPEC 2, P) differs in these, each an option of its own:
+//   --kl > 0: E_d(I) is a normal distribution, z_d = (mu + sigma eps) / |mu + sigma eps|, eps ~ N(0, I), with the term
+//       kl * min(1, step / (kl_warmup * steps)) * sum_d KL(N(mu_d, sigma_d^2) || N(0, I))
+//   --pixel-swapped 0 --pixel-sampled 0: no pixel terms where there is no photograph to compare with
 #ifndef DVG_STAGES_TRAIN_GENERATOR_H
 #define DVG_STAGES_TRAIN_GENERATOR_H
 
@@ -19,6 +24,7 @@ struct dvg_generator_settings {
   char *images, *recognizer, *sampler, *domain, *visible;
   int64_t epochs, steps, batch, micro_batch, size;
   double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
+  double kl, kl_warmup;
 };
 
 extern const struct dvg_stage dvg_stage_train_generator;
@@ -28,6 +34,7 @@ struct dvg_generator_step {
   struct dvg_graph *graph;
   struct dvg_params params, recognizer, sampler; // the last two frozen
   int image[2], identity, swapped, noise;        // inputs; swapped -1, and so exchanged, where no loss asks for them
+  int eps[2], kl_term[2];                        // input and loss term of variational encoders, or -1
   int reconstructed[2], exchanged[2], sampled[2]; // images (m,3,size,size)
 };
 

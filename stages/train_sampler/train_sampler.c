@@ -1,6 +1,5 @@
 #include "stages/train_sampler/train_sampler.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "common/base/rng.h"
 #include "io/shards.h"
 #include "stages/epoch.h"
+#include "stages/rates.h"
 #include "stages/train_sampler/spread.h"
 #include "stages/weights.h"
 
@@ -85,7 +85,7 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
     dvg_rng_normals(&r, eps + i * DVG_CODE, DVG_CODE);
   }
   double warmup = j->set->kl_warmup * (double)j->steps_per_epoch;
-  dvg_graph_set_weight(j->graph, 1, j->set->kl * (warmup > 0 ? fmin(1, (double)step / warmup) : 1));
+  dvg_graph_set_weight(j->graph, 1, dvg_rate_warmup(j->set->kl, step, warmup));
   return DVG_OK;
 }
 

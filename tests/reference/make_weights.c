@@ -10,7 +10,7 @@ enum { LIGHTCNN, SAMPLER, GENERATOR };
 static const char *const net_names[] = {"lightcnn29v2", "identity_sampler", "generator"};
 
 struct settings {
-  int64_t net, size, classes, seed;
+  int64_t net, size, classes, seed, variational;
   double width;
   char *domains, *out;
 };
@@ -23,6 +23,7 @@ static const struct dvg_option options[] = {
     DVG_OPTION_INT(struct settings, classes, "classes", "0", 0, 10000000,
                    "lightcnn29v2: classes; 0: no classifier"),
     DVG_OPTION_TEXT(struct settings, domains, "domains", "nir,vis", "generator: domains, lower case"),
+    DVG_OPTION_FLAG(struct settings, variational, "variational", "no", "generator: with variational encoders"),
     DVG_OPTION_INT(struct settings, seed, "seed", "1", 0, INT64_MAX, "seed of the values"),
     DVG_OPTION_PATH(struct settings, out, "out", NULL, "file to write"),
     DVG_OPTION_END};
@@ -47,7 +48,12 @@ static void build_generator(struct dvg_graph *g, struct dvg_params *p, const str
   for (char *name = strtok_r(domains, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
     snprintf(prefix, sizeof prefix, "encoder.%s.", name);
     struct dvg_scope encoder = {p, prefix}, decoder = {p, "decoder."};
-    int z = dvg_encoder(g, encoder, m, dvg_graph_input(g, name, 1, 3, m.size, m.size));
+    int image = dvg_graph_input(g, name, 1, 3, m.size, m.size), z = dvg_encoder(g, encoder, m, image);
+    if (s->variational) {
+      int mean, log_variance;
+      dvg_encoder_posterior(g, encoder, m, image, &mean, &log_variance);
+      dvg_graph_keep(g, log_variance);
+    }
     int style = dvg_encoder_style(g, encoder, m, z);
     dvg_graph_keep(g, dvg_decoder_head(g, decoder, name, dvg_decoder(g, decoder, m, identity, z, style)));
   }
@@ -61,6 +67,7 @@ static enum dvg_status make(const struct dvg_options *o) {
   struct dvg_lineage l = {0};
   enum dvg_status status;
   snprintf(file.net, sizeof file.net, "%s", net_names[s->net]);
+  file.variational = s->variational;
   if (s->net == GENERATOR) snprintf(file.domains, sizeof file.domains, "%s", s->domains);
   dvg_params_init(&p);
   DVG_TRY_GOTO(dvg_graph_create(&g));

@@ -174,19 +174,27 @@ class Normed(nn.Module):
 
 
 class Encoder(nn.Module):
-    """RGB (N,3,size,size) in [0,1] -> attribute code z (N,256) of length 1; `style` makes the decoder's style of it."""
+    """RGB (N,3,size,size) in [0,1] -> attribute code z (N,256) of length 1; `style` makes the decoder's style of it.
 
-    def __init__(self, width=1.0, size=128):
+    The variational one gives a normal distribution instead: `posterior` its mean and log-variance."""
+
+    def __init__(self, width=1.0, size=128, variational=False):
         super().__init__()
         counts = [channels(c, width) for c in (32, 64, 128, 256, 256, 256)]
         layers = [Normed(nn.Conv2d(3, counts[0], 5, 1, 2))]
         layers += [Normed(nn.Conv2d(a, b, 3, 2, 1)) for a, b in zip(counts, counts[1:])]
         self.conv = nn.Sequential(*layers)
         self.fc_enc = nn.Linear(counts[-1] * (size // 32) ** 2, CODE)
+        if variational:
+            self.fc_log_variance = nn.Linear(counts[-1] * (size // 32) ** 2, CODE)
         self.fc_style = mlp(CODE, channels(1024, width), channels(2048, width), 14 * channels(32, width))
 
     def forward(self, x):
         return unit(self.fc_enc(self.conv(x).flatten(1)))
+
+    def posterior(self, x):
+        x = self.conv(x).flatten(1)
+        return self.fc_enc(x), self.fc_log_variance(x)
 
     def style(self, z):
         return self.fc_style(z)

@@ -43,8 +43,24 @@ CASES = {
         weights=PUBLIC | dict(pixel_swapped=0, pixel_sampled=0, identity=50),
         options=["--pixel-swapped=0", "--pixel-sampled=0", "--identity=50"],
     ),
+    "paper": dict(
+        domain="NIR",
+        batch=4,
+        micro=2,
+        width=0.125,
+        weights=PUBLIC | dict(pixel_swapped=0, pixel_sampled=0, kl=0.002 / 2),  # step 2 of 2 to warm up
+        options=["--preset=paper", f"--kl-warmup={2 / 3}"],
+    ),
+    "variational": dict(
+        domain="SKETCH",
+        batch=3,
+        micro=1,
+        width=0.125,
+        weights=PUBLIC | dict(kl=0.7),  # beside the pixels' gradient that of the KL term
+        options=["--kl=0.7", "--kl-warmup=0"],
+    ),
 }
-RATE, STEP = 2e-4, 2
+RATE, STEP, STEPS = 2e-4, 2, 3
 
 
 def mean_dot(a, b):
@@ -59,7 +75,8 @@ class Step:
         self.domains = (case["domain"].lower(), "vis")
         self.recognizer = networks.LightCnn(NET_WIDTHS["recognizer"], SIZE).requires_grad_(False)
         self.sampler = networks.Sampler(NET_WIDTHS["sampler"]).requires_grad_(False)
-        encoders = {d: networks.Encoder(case["width"], SIZE) for d in self.domains}
+        self.variational = "kl" in case["weights"]
+        encoders = {d: networks.Encoder(case["width"], SIZE, self.variational) for d in self.domains}
         decoder = networks.Decoder(case["width"], SIZE, self.domains)
         self.net = nn.ModuleDict({"encoder": nn.ModuleDict(encoders), "decoder": decoder})
         self.image = {d: common.tensor(common.stacked(file, f"image.{d}")) for d in self.domains}
@@ -68,6 +85,17 @@ class Step:
         if case["weights"]["pixel_swapped"]:
             self.swapped = common.tensor(common.stacked(file, "identity_swapped")).flatten(1)
         self.noise = common.tensor(common.stacked(file, "noise")).flatten(1)
+        if self.variational:
+            self.eps = {d: common.tensor(common.stacked(file, f"eps.{d}")).flatten(1) for d in self.domains}
+
+    def code(self, d, terms):
+        """z of the images of domain d, and its loss."""
+        encoder = self.net["encoder"][d]
+        if not self.variational:
+            return encoder(self.image[d])
+        mean, log_variance = encoder.posterior(self.image[d])
+        terms[f"kl.{d}"] = (mean**2 + log_variance.exp() - log_variance - 1).sum(1).mean() / 2
+        return networks.unit(mean + (log_variance / 2).exp() * self.eps[d])
 
     def features(self, image):
         return networks.unit(self.recognizer(networks.gray(image)))
@@ -77,7 +105,7 @@ class Step:
         sampled = self.sampler(self.noise)
         terms, real, new = {}, {}, {}
         for d in self.domains:
-            z = self.net["encoder"][d](self.image[d])
+            z = self.code(d, terms)
             style = self.net["encoder"][d].style(z)
 
             def paint(identity):
@@ -104,6 +132,8 @@ class Step:
         weights["identity_sampled.pair"] = weights["identity.pair"]
         for d in self.domains:
             weights[f"orthogonal.{d}"] = w["orthogonal"]
+            if self.variational:
+                weights[f"kl.{d}"] = w["kl"]
             weights[f"pixel.{d}"] = w["pixel"]
             if w["pixel_swapped"]:
                 weights[f"pixel_swapped.{d}"] = w["pixel"] * w["pixel_swapped"]
@@ -111,6 +141,13 @@ class Step:
             part = w["identity_domain"] if d == a else 1
             weights[f"identity.{d}"] = weights[f"identity_sampled.{d}"] = -w["identity"] * part
         return weights
+
+
+def check_normals(tests, what, got, stream, first):
+    """Rows of normal numbers are those of the items from `first` on."""
+    want = [common.normals(SEED, stream, first + i, got.shape[1]) for i in range(len(got))]
+    error, where = common.largest_error(got, np.stack(want))
+    tests.check(error <= 1e-6, f"{what} is off by {error:.3g} {where}")
 
 
 def check_inputs(tests, what, step, case):
@@ -124,9 +161,10 @@ def check_inputs(tests, what, step, case):
         distinct = len({row.tobytes() for row in step.f.numpy()}) == len(step.f)
         tests.check(not distinct or not same.diagonal().any(), f"{what}: an image kept its own identity")
     first = (STEP - 1) * case["batch"]
-    noise = [common.normals(SEED, common.STREAM_NOISE, first + i, networks.CODE) for i in range(case["batch"])]
-    error, where = common.largest_error(step.noise, np.stack(noise))
-    tests.check(error <= 1e-6, f"{what}: noise is off by {error:.3g} {where}")
+    check_normals(tests, f"{what}: noise", step.noise, common.STREAM_NOISE, first)
+    if step.variational:
+        eps = torch.cat([step.eps[d] for d in step.domains], 1)
+        check_normals(tests, f"{what}: the encoders' noise", eps, common.STREAM_ATTRIBUTE, first)
     for d, image in step.image.items():
         tests.check(0 <= image.min() and image.max() <= 1 and image.std() > 0.01, f"{what}: images of {d}")
 
@@ -187,12 +225,12 @@ def main():
             pixels = file["image"][()]
         common.spread_embeddings(recognizer, networks.LightCnn(NET_WIDTHS["recognizer"], SIZE), pixels)
         train = [f"{programs}/dvg-train-generator", "--images", images, "--recognizer", recognizer, "--sampler", sampler]
-        train += ["--size", str(SIZE), "--seed", str(SEED), "--rate", str(RATE), "--steps", "3"]
+        train += ["--size", str(SIZE), "--seed", str(SEED), "--rate", str(RATE), "--steps", str(STEPS)]
         for what, case in CASES.items():
             options = ["--domain", case["domain"], "--batch", str(case["batch"]), "--micro-batch", str(case["micro"])]
             options += ["--width", str(case["width"]), *case["options"]]
             dumps = []
-            for k in (1, 2, 3):
+            for k in range(1, STEPS + 1):
                 dumps.append(f"{folder}/{what}-{k}.h5")
                 dump = ["--dump-step", str(k), "--dump", dumps[-1], "--out", f"{folder}/{what}-{k}"]
                 if not tests.check(common.run([*train, *options, *dump]), f"{what}: dvg-train-generator fails"):

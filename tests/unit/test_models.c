@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/models/models.h"
 #include "common/nn/graph_internal.h" // to count multiplications
+#include "common/nn/layers.h"
 #include "tests/check.h"
 
 static const struct dvg_model published = {1, 128}, small = {0.25, 64};
@@ -305,6 +306,30 @@ static void ranges(void) {
   end(&n);
 }
 
+// The variational encoder is the other one and a second last layer; the mean is what the other one normalises.
+static void variational_encoder(void) {
+  struct net n;
+  int mean, log_variance;
+  start(&n, small);
+  build_encoder(&n, 2);
+  dvg_encoder_posterior(n.g, n.s, n.m, 0, &mean, &log_variance);
+  CU_ASSERT_EQUAL(n.p.n_params, 14 + 2);
+  check_shape(&n, "fc_log_variance.weight", 2, 256, 64 * 2 * 2, 0, 0);
+  check_shape(&n, "fc_log_variance.bias", 1, 256, 0, 0, 0);
+  dvg_graph_keep(n.g, mean), dvg_graph_keep(n.g, log_variance);
+  const float *z = run(&n, 0), *mu = dvg_graph_values(n.g, mean), *l = dvg_graph_values(n.g, log_variance);
+  for (int64_t i = 0; i < 2; i++) {
+    float unit[DVG_CODE], norm;
+    double want[DVG_CODE];
+    dvg_l2_forward(unit, &norm, mu + i * DVG_CODE, 1, DVG_CODE);
+    for (int k = 0; k < DVG_CODE; k++) want[k] = unit[k];
+    CHECK_CLOSE("normalised mean", z + i * DVG_CODE, want, DVG_CODE, 0);
+    CU_ASSERT(fabsf(norm - 1) > 1e-3f);
+  }
+  CU_ASSERT(rows_differ(l, DVG_CODE) && memcmp(mu, l, DVG_CODE * sizeof *l) != 0);
+  end(&n);
+}
+
 // Planned for training or not, a network gives the same bits; the latter in much less memory.
 static void training_changes_nothing(void) {
   static void (*const builds[])(struct net *, int64_t) = {build_lightcnn, build_encoder, build_style,
@@ -384,6 +409,7 @@ static void wrong_sizes_are_refused(void) {
 
 const struct dvg_test dvg_tests[] = {{"lightcnn", lightcnn},
                                      {"encoder", encoder},
+                                     {"variational encoder", variational_encoder},
                                      {"decoder", decoder},
                                      {"sampler", sampler},
                                      {"small sizes", small_sizes},
