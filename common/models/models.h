@@ -36,6 +36,11 @@ int dvg_decoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int
 // G's head of one domain ("nir" -> nir_output): features -> RGB image (N,3,size,size) in [0,1].
 int dvg_decoder_head(struct dvg_graph *g, struct dvg_scope s, const char *domain, int features);
 
+// D, discriminator of one domain (the papers don't say which: ours is a PatchGAN of four levels, Isola et al., CVPR 2017, without norms, so that an image's
+// verdict depends on no other one): RGB image (N,3,size,size) in [0,1] -> a logit a patch (N,1,size/16,size/16), high for a photograph. `conv.0` to `conv.3`: conv 4x4,
+// stride 2, 3->64->128->256->512, LeakyReLU 0.2; `output`: conv 3x3.
+int dvg_discriminator(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image);
+
 // F_s, identity sampler: noise (N,256), standard normal -> embedding (N,256), unit vectors. The decoder of the VAE.
 int dvg_identity_sampler(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int noise);
 // The VAE's encoder, the sampler's mirror image: embedding (N,256) -> mean and log-variance (N,256) of the noise.

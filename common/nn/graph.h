@@ -62,6 +62,13 @@ int dvg_graph_stack(struct dvg_graph *g, const int *nodes, int n);           // 
 int dvg_graph_rows(struct dvg_graph *g, int x, int64_t first, int64_t count); // some rows; shares memory
 int dvg_graph_view(struct dvg_graph *g, int x, int64_t C, int64_t H, int64_t W); // same rows, another shape; shares memory
 
+// ---- what learns from what
+// The same values, shares memory; what lies behind it does not reach x with its gradient.
+int dvg_graph_detach(struct dvg_graph *g, int x);
+// Layers that are added from now on take their parameters as constants (1), or train them (0, as at first): a gradient goes through them to their input
+// alone. So a network can judge another one's output without learning to please it.
+void dvg_graph_hold(struct dvg_graph *g, int held);
+
 // ---- losses. The term's value is `scale` * sum (losses.h), so a mean over a batch of B cut into micro-batches has scale 1/B in each;
 // it enters the total with `weight`. Terms are numbered in the order of these calls.
 void dvg_graph_loss_l1(struct dvg_graph *g, const char *name, int a, int b, double scale, double weight);
@@ -70,6 +77,7 @@ void dvg_graph_loss_abs_dot(struct dvg_graph *g, const char *name, int a, int b,
 void dvg_graph_loss_hinge_dot(struct dvg_graph *g, const char *name, int a, int b, int integers, double margin, double scale, double weight);
 void dvg_graph_loss_softmax(struct dvg_graph *g, const char *name, int x, int integers, double scale, double weight);
 void dvg_graph_loss_kl(struct dvg_graph *g, const char *name, int mu, int logvar, double scale, double weight);
+void dvg_graph_loss_softplus(struct dvg_graph *g, const char *name, int x, double sign, double scale, double weight);
 // Changes a weight between steps (warm-up).
 void dvg_graph_set_weight(struct dvg_graph *g, int64_t term, double weight);
 

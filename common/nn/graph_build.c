@@ -45,6 +45,7 @@ static struct node *add_node(struct dvg_graph *g, const struct operation *op, co
   struct node *n = &g->nodes[g->n_nodes];
   *n = (struct node){.op = op, .n_in = n_in, .bias = -1, .gain = 1, .slope = 1, .integers = -1, .term = -1};
   n->buffer = n->gradient_buffer = n->aux_buffer = -1;
+  n->held = g->held;
   for (int k = 0; k < n_in; k++) {
     if (in[k] < 0 || in[k] >= g->n_nodes) {
       refuse(g, op->name, "no such input node");
@@ -257,6 +258,14 @@ int dvg_graph_view(struct dvg_graph *g, int x, int64_t C, int64_t H, int64_t W) 
   return id_of(g, n);
 }
 
+int dvg_graph_detach(struct dvg_graph *g, int x) {
+  return id_of(g, add_node(g, &dvg_op_detach, &x, 1));
+}
+
+void dvg_graph_hold(struct dvg_graph *g, int held) {
+  g->held = held;
+}
+
 // ---- losses
 
 static struct node *add_loss(struct dvg_graph *g, const struct operation *op, const char *name, const int *in,
@@ -302,6 +311,11 @@ void dvg_graph_loss_softmax(struct dvg_graph *g, const char *name, int x, int in
 }
 void dvg_graph_loss_kl(struct dvg_graph *g, const char *name, int mu, int logvar, double scale, double weight) {
   add_loss(g, &dvg_op_kl, name, (int[]){mu, logvar}, 2, -1, scale, weight);
+}
+void dvg_graph_loss_softplus(struct dvg_graph *g, const char *name, int x, double sign, double scale,
+                             double weight) {
+  struct node *n = add_loss(g, &dvg_op_softplus, name, &x, 1, -1, scale, weight);
+  if (n) n->margin = sign;
 }
 
 void dvg_graph_set_weight(struct dvg_graph *g, int64_t term, double weight) {

@@ -21,7 +21,7 @@ struct node {
   const struct operation *op;
   struct dvg_shape shape;
   int in[MAX_INPUTS], n_in;
-  int needs_gradient, kept;
+  int needs_gradient, kept, held; // held: takes its parameters as constants
   char name[GRAPH_NAME]; // inputs and loss terms
 
   struct dvg_params *params; // conv, deconv, linear
@@ -31,7 +31,7 @@ struct node {
 
   float slope;         // norm, leaky_relu
   int64_t first;       // norm: style_first; rows: first row
-  double rate, margin; // dropout; hinge
+  double rate, margin; // dropout; hinge, or softplus's sign
   uint64_t seed;       // dropout
   int integers, term;  // dropout, hinge, softmax; losses
 
@@ -52,7 +52,7 @@ struct buffer {
 
 struct dvg_graph {
   enum dvg_status status; // first error of building
-  int n_nodes, n_terms, n_integers, n_buffers, training, planned;
+  int n_nodes, n_terms, n_integers, n_buffers, training, planned, held;
   struct node *nodes;
   struct buffer *buffers;
   float *arena, *scratch;
@@ -82,8 +82,8 @@ const float *dvg_node_gradient(const struct dvg_graph *g, const struct node *n);
 
 extern const struct operation dvg_op_input, dvg_op_conv, dvg_op_linear, dvg_op_mfm, dvg_op_pool, dvg_op_norm,
     dvg_op_leaky_relu, dvg_op_sigmoid, dvg_op_l2, dvg_op_dropout, dvg_op_gray, dvg_op_add, dvg_op_reparam,
-    dvg_op_concat, dvg_op_stack, dvg_op_rows, dvg_op_view, dvg_op_l1, dvg_op_dot, dvg_op_abs_dot,
-    dvg_op_hinge_dot, dvg_op_softmax, dvg_op_kl;
+    dvg_op_concat, dvg_op_stack, dvg_op_rows, dvg_op_view, dvg_op_detach, dvg_op_l1, dvg_op_dot, dvg_op_abs_dot,
+    dvg_op_hinge_dot, dvg_op_softmax, dvg_op_kl, dvg_op_softplus;
 
 // Prepared filters of a conv node, made anew when the parameters have changed.
 void dvg_node_pack(struct node *n, int backward);

@@ -44,7 +44,7 @@ static float *dbias_of(const struct node *n) {
   return n->params->gradient + n->params->list[n->bias].first;
 }
 static int trains(const struct node *n) {
-  return !n->params->list[n->weight].frozen;
+  return !n->held && !n->params->list[n->weight].frozen;
 }
 
 static void conv_forward(struct dvg_graph *g, struct node *n) {
@@ -244,6 +244,13 @@ static void kl_forward(struct dvg_graph *g, struct node *n) {
 static void kl_backward(struct dvg_graph *g, struct node *n) {
   dvg_loss_kl(DX(0), DX(1), X(0), X(1), dvg_shape_count(IN(0)->shape), LOSS_WEIGHT);
 }
+static void softplus_forward(struct dvg_graph *g, struct node *n) {
+  g->terms[n->term] =
+      dvg_loss_softplus(NULL, X(0), dvg_shape_count(IN(0)->shape), n->margin, g->term_scale[n->term]);
+}
+static void softplus_backward(struct dvg_graph *g, struct node *n) {
+  dvg_loss_softplus(DX(0), X(0), dvg_shape_count(IN(0)->shape), n->margin, LOSS_WEIGHT);
+}
 
 //                                                   forward            backward             reads input, output
 const struct operation dvg_op_input = {"input", nothing, nothing, 0, 0};
@@ -263,9 +270,11 @@ const struct operation dvg_op_concat = {"concat", concat_forward, concat_backwar
 const struct operation dvg_op_stack = {"stack", stack_forward, stack_backward, 0, 0};
 const struct operation dvg_op_rows = {"rows", nothing, nothing, 0, 0}; // share memory with their input
 const struct operation dvg_op_view = {"view", nothing, nothing, 0, 0};
+const struct operation dvg_op_detach = {"detach", nothing, nothing, 0, 0};
 const struct operation dvg_op_l1 = {"l1", l1_forward, l1_backward, 1, 0};
 const struct operation dvg_op_dot = {"dot", dot_forward, dot_backward, 1, 0};
 const struct operation dvg_op_abs_dot = {"abs_dot", abs_dot_forward, abs_dot_backward, 1, 0};
 const struct operation dvg_op_hinge_dot = {"hinge_dot", hinge_dot_forward, hinge_dot_backward, 1, 0};
 const struct operation dvg_op_softmax = {"softmax", softmax_forward, softmax_backward, 1, 0};
 const struct operation dvg_op_kl = {"kl", kl_forward, kl_backward, 1, 0};
+const struct operation dvg_op_softplus = {"softplus", softplus_forward, softplus_backward, 1, 0};

@@ -12,13 +12,13 @@ static int is_loss(const struct node *n) {
   return n->term >= 0;
 }
 static int shares_input(const struct node *n) {
-  return n->op == &dvg_op_rows || n->op == &dvg_op_view;
+  return n->op == &dvg_op_rows || n->op == &dvg_op_view || n->op == &dvg_op_detach;
 }
 static int has_weights(const struct node *n) {
   return n->params != NULL;
 }
 static int trains(const struct node *n) {
-  return has_weights(n) && !n->params->list[n->weight].frozen;
+  return has_weights(n) && !n->held && !n->params->list[n->weight].frozen;
 }
 
 // Whether the backward of n reads the values of its inputs: maps with frozen weights need dy alone.
@@ -32,6 +32,7 @@ static enum dvg_status find_gradients(struct dvg_graph *g) {
   for (int i = g->n_nodes - 1; i >= 0; i--) {
     struct node *n = &g->nodes[i];
     if (is_loss(n)) reaches_loss[i] = 1;
+    if (n->op == &dvg_op_detach) reaches_loss[i] = 0;
     for (int k = 0; k < n->n_in; k++) reaches_loss[n->in[k]] |= reaches_loss[i];
   }
   for (int i = 0; i < g->n_nodes; i++) {

@@ -138,3 +138,13 @@ double dvg_loss_kl(float *dmu, float *dlogvar, const float *mu, const float *log
   }
   return weight * sum;
 }
+
+double dvg_loss_softplus(float *dx, const float *x, int64_t n, double sign, double weight) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const double s = sign * (double)x[i], e = exp(-fabs(s)); // the small one of exp(s) and exp(-s)
+    sum += (s > 0 ? s : 0) + log1p(e);
+    if (dx) dx[i] += (float)(weight * sign * (s > 0 ? 1 : e) / (1 + e));
+  }
+  return weight * sum;
+}

@@ -24,4 +24,8 @@ double dvg_loss_softmax(float *dx, const float *x, const int64_t *labels, int64_
 // KL(N(mu, exp(logvar)) || N(0, 1)) summed over n values: 1/2 sum (mu^2 + exp(logvar) - logvar - 1); logvar clamped to [-20, 20].
 double dvg_loss_kl(float *dmu, float *dlogvar, const float *mu, const float *logvar, int64_t n, double weight);
 
+// sum of softplus(sign x) = log(1 + exp(sign x)) over n values, sign 1 or -1: with logits x, the logistic loss of those that should be negative (1) or
+// positive (-1). No overflow for any finite x.
+double dvg_loss_softplus(float *dx, const float *x, int64_t n, double sign, double weight);
+
 #endif

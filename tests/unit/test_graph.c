@@ -359,6 +359,51 @@ static void losses(void) {
   end(&f);
 }
 
+// ---- what learns from what
+
+// The gradient of the parameters that start with `prefix` is that of the total; all others' is zero.
+static void check_only(struct fixture *f, const char *prefix) {
+  run(f);
+  for (int64_t i = 0; i < f->params.n_params; i++) {
+    const struct dvg_param *p = &f->params.list[i];
+    float *gradient, largest = 0;
+    CHECK_OK(DVG_NEW(&gradient, p->count, "gradient"));
+    memcpy(gradient, f->params.gradient + p->first, (size_t)p->count * sizeof *gradient);
+    for (int64_t k = 0; k < p->count; k++) largest = fmaxf(largest, fabsf(gradient[k]));
+    if (strncmp(p->name, prefix, strlen(prefix)) == 0) {
+      CU_ASSERT(largest > 0.01f);
+      CU_ASSERT_TRUE(
+          dvg_check_gradient(p->name, gradient, f->params.value + p->first, p->count, 1e-3, 1e-2, total, f));
+    } else CU_ASSERT_EQUAL(largest, 0);
+    dvg_free(&gradient);
+  }
+}
+
+// A painter and its judge in one step: the judge's loss sees the painting and doesn't teach the painter, the
+// painter's goes through the judge and doesn't teach that.
+static void adversaries(void) {
+  struct fixture f;
+  start(&f);
+  struct dvg_graph *g = f.g;
+  int x = dvg_graph_input(g, "x", 2, 3, 1, 1), real = dvg_graph_input(g, "real", 2, 2, 4, 4);
+  int flat = dvg_graph_sigmoid(g, dvg_graph_linear(g, f.s, "paint", x, 32, 1));
+  int painted = dvg_graph_view(g, flat, 2, 4, 4);
+  int both = dvg_graph_stack(g, (int[]){real, dvg_graph_detach(g, painted)}, 2);
+  int logits = dvg_graph_conv(g, f.s, "judge", both, 1, 4, 2, 1);
+  dvg_graph_loss_softplus(g, "real", dvg_graph_rows(g, logits, 0, 2), -1, 0.25, 1);
+  dvg_graph_loss_softplus(g, "painted", dvg_graph_rows(g, logits, 2, 2), 1, 0.25, 2);
+  dvg_graph_hold(g, 1);
+  dvg_graph_loss_softplus(g, "pleases", dvg_graph_conv(g, f.s, "judge", painted, 1, 4, 2, 1), -1, 0.25, 5);
+  dvg_graph_hold(g, 0);
+  if (plan(&f, 1)) {
+    dvg_graph_set_weight(g, 2, 0);
+    check_only(&f, "judge");
+    dvg_graph_set_weight(g, 0, 0), dvg_graph_set_weight(g, 1, 0), dvg_graph_set_weight(g, 2, 5);
+    check_only(&f, "paint");
+  }
+  end(&f);
+}
+
 // ---- memory
 
 // A net with all that shares memory: in-place activations and sums, rows, views, frozen parts, styles.
@@ -688,7 +733,7 @@ const struct dvg_test dvg_tests[] = {{"residual", residual},
                                      {"norm with one gradient", norm_with_one_gradient},
                                      {"dropout", dropout},
                                      {"losses", losses},
-
+                                     {"adversaries", adversaries},
                                      {"composed gradients", composed_gradients},
                                      {"memory reuse changes nothing", memory_reuse_changes_nothing},
                                      {"buffers do not overlap", buffers_do_not_overlap},

@@ -101,6 +101,28 @@ static void kl_by_hand(void) {
   CU_ASSERT_TRUE(d[3] < 0); // too small to show among the others
 }
 
+static void softplus_by_hand(void) {
+  // log 2 = 0.693147180559945; log(1 + e) = 1.313261687518223; log(1 + 1/e) = 0.313261687518223; slopes 1/2,
+  // e/(1+e), 1/(1+e)
+  const float x[3] = {0, 1, -1};
+  float dx[3] = {1, 0, 0};
+  check_value("softplus", dvg_loss_softplus(dx, x, 3, 1, 2), 4.639341111192782, 1e-14);
+  const double want[3] = {2, 1.462117157260010, 0.537882842739990};
+  CHECK_CLOSE("softplus dx", dx, want, 3, 1e-7);
+  float d[3] = {0};
+  check_value("softplus of -x", dvg_loss_softplus(d, x, 2, -1, 1), 1.006408868078168, 1e-14);
+  const double d_want[3] = {-0.5, -0.268941421369995, 0};
+  CHECK_CLOSE("softplus dx of -x", d, d_want, 3, 1e-7);
+  const float far[4] = {3e38f, -3e38f, 100, -100}; // e^100 is no float, e^-100 not zero
+  float far_d[4] = {0};
+  check_value("softplus, huge", dvg_loss_softplus(far_d, far, 1, 1, 1), (double)3e38f, 0);
+  check_value("softplus, huge and right", dvg_loss_softplus(far_d + 1, far + 1, 1, 1, 1), 0, 0);
+  check_value("softplus, far", dvg_loss_softplus(far_d + 2, far + 2, 1, 1, 1), 100, 0);
+  check_value("softplus, far and right", 1e43 * dvg_loss_softplus(far_d + 3, far + 3, 1, 1, 1),
+              0.372007597602084, 1e-12);
+  CU_ASSERT(far_d[0] == 1 && far_d[1] == 0 && far_d[2] == 1 && far_d[3] >= 0 && far_d[3] < 1e-40f);
+}
+
 // ---- extremes
 
 static void softmax_extremes(void) {
@@ -140,6 +162,8 @@ static void nan_stays(void) {
     memset(da, 0, sizeof da), memset(db, 0, sizeof db);
     CU_ASSERT_TRUE(isnan(dvg_loss_kl(da, NULL, a, b, n, 1)) && isnan(da[at]));
     CU_ASSERT_TRUE(isnan(dvg_loss_kl(NULL, db, b, a, n, 1)) && isnan(db[at]));
+    memset(da, 0, sizeof da);
+    CU_ASSERT_TRUE(isnan(dvg_loss_softplus(da, a, n, -1, 1)) && isnan(da[at]));
   }
 }
 
@@ -270,6 +294,7 @@ const struct dvg_test dvg_tests[] = {{"l1: by hand", l1_by_hand},
                                      {"softmax: by hand", softmax_by_hand},
                                      {"softmax: extremes", softmax_extremes},
                                      {"kl: by hand", kl_by_hand},
+                                     {"softplus: by hand", softplus_by_hand},
                                      {"against references", against_references},
                                      {"summed in double", summed_in_double},
                                      {"NaN stays", nan_stays},

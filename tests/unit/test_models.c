@@ -52,6 +52,9 @@ static void build_decoder(struct net *n, int64_t N) {
   dvg_decoder_head(n->g, n->s, "nir", features);
   n->output = dvg_decoder_head(n->g, n->s, "vis", features);
 }
+static void build_discriminator(struct net *n, int64_t N) {
+  n->output = dvg_discriminator(n->g, n->s, n->m, dvg_graph_input(n->g, "image", N, 3, n->m.size, n->m.size));
+}
 static void build_sampler(struct net *n, int64_t N) {
   n->output = dvg_identity_sampler(n->g, n->s, n->m, code(n, "noise", N));
 }
@@ -161,6 +164,21 @@ static void decoder(void) {
   check_shape(&n, "nir_output.weight", 4, 3, 32, 1, 1);
   check_shape(&n, "vis_output.weight", 4, 3, 32, 1, 1);
   CU_ASSERT_EQUAL(n.p.n_params, 44);
+  end(&n);
+}
+
+static void discriminator(void) {
+  struct net n;
+  start(&n, published);
+  build_discriminator(&n, 2);
+  struct dvg_shape s = dvg_graph_shape(n.g, n.output);
+  CU_ASSERT(s.N == 2 && s.C == 1 && s.H == 8 && s.W == 8); // a verdict on each 16x16 pixels
+  CU_ASSERT_EQUAL(n.p.n_params, 10);
+  CU_ASSERT_EQUAL(n.p.n_values,
+                  64 * 48 + 64 + 128 * 1024 + 128 + 256 * 2048 + 256 + 512 * 4096 + 512 + 512 * 9 + 1);
+  check_shape(&n, "conv.0.weight", 4, 64, 3, 4, 4);
+  check_shape(&n, "conv.3.weight", 4, 512, 256, 4, 4);
+  check_shape(&n, "output.weight", 4, 1, 512, 3, 3);
   end(&n);
 }
 
@@ -333,8 +351,8 @@ static void variational_encoder(void) {
 // Planned for training or not, a network gives the same bits; the latter in much less memory.
 static void training_changes_nothing(void) {
   static void (*const builds[])(struct net *, int64_t) = {build_lightcnn, build_encoder, build_style,
-                                                          build_decoder, build_sampler};
-  for (int i = 0; i < 5; i++) {
+                                                          build_decoder,  build_sampler, build_discriminator};
+  for (int i = 0; i < 6; i++) {
     struct net a, b;
     start(&a, small), start(&b, small);
     builds[i](&a, 2), builds[i](&b, 2);
@@ -411,6 +429,7 @@ const struct dvg_test dvg_tests[] = {{"lightcnn", lightcnn},
                                      {"encoder", encoder},
                                      {"variational encoder", variational_encoder},
                                      {"decoder", decoder},
+                                     {"discriminator", discriminator},
                                      {"sampler", sampler},
                                      {"small sizes", small_sizes},
                                      {"scaled channels", scaled_channels},
