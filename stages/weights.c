@@ -174,8 +174,9 @@ static enum dvg_status write_all(struct dvg_artifact *a, const struct dvg_params
   size_t skip = strlen(prefix);
   for (int64_t i = 0; i < p->n_params; i++) {
     const struct dvg_param *q = &p->list[i];
-    if (strncmp(q->name, prefix, skip) == 0)
-      DVG_TRY(dvg_artifact_write(a, q->name + skip, DVG_F32, q->n_dims, q->dims, p->value + q->first));
+    if (strncmp(q->name, prefix, skip) != 0) continue;
+    if (f->without[0] && strncmp(q->name + skip, f->without, strlen(f->without)) == 0) continue;
+    DVG_TRY(dvg_artifact_write(a, q->name + skip, DVG_F32, q->n_dims, q->dims, p->value + q->first));
   }
   return DVG_OK;
 }

@@ -12,6 +12,7 @@
 
 struct dvg_weights {
   char path[1024], net[32], domains[256], digest[DVG_DIGEST_TEXT];
+  char without[32]; // on saving: parameters whose names, as saved, begin so are left out; "": none
   struct dvg_model model;
   int64_t classes, variational; // variational: 1 for a generator whose codes were drawn to N(0, I), and so may be drawn from it
 };
@@ -32,7 +33,8 @@ DVG_CHECKED enum dvg_status dvg_weights_load(struct dvg_params *p, const char *p
 DVG_CHECKED enum dvg_status dvg_weights_check(struct dvg_params *p, const char *prefix, const struct dvg_weights *f, const struct dvg_world *w,
                                               int need_all);
 
-// Not collective (rank 0). Writes the parameters of `p` whose names start with `prefix`, without it. f gives net, model, classes, domains.
+// Not collective (rank 0). Writes the parameters of `p` whose names start with `prefix`, without it. f gives net, model, classes, domains,
+// variational, without.
 // `digest` may be NULL.
 DVG_CHECKED enum dvg_status dvg_weights_save(const char *path, const struct dvg_params *p, const char *prefix, const struct dvg_weights *f,
                                              const struct dvg_lineage *l, char digest[DVG_DIGEST_TEXT]);

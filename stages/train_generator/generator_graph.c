@@ -100,11 +100,37 @@ static void identity_losses(struct building *b, struct dvg_model recognizer, int
   dvg_graph_loss_dot(g, "identity_sampled.pair", of[2], of[3], scale, -set->identity * set->identity_pair);
 }
 
+// Logits of D_d for the rows of x: its mean logistic loss against `sign` is the term `name`.
+static void judge(struct building *b, const char *name, int d, int logits, double sign, double weight) {
+  struct dvg_graph *g = b->s->graph;
+  struct dvg_shape s = dvg_graph_shape(g, logits);
+  char full[64];
+  dvg_graph_loss_softplus(g, named(full, name, b->domain[d]), logits, sign,
+                          1 / ((double)b->set->batch * (double)(s.H * s.W)), weight);
+}
+
+// D_d tells photographs from images of sampled identities, whose generator it must not teach to be told; then
+// that is taught by D_d as it stands.
+static void adversarial_losses(struct building *b, int d) {
+  struct dvg_graph *g = b->s->graph;
+  int64_t m = b->set->micro_batch;
+  int sampled = b->s->sampled[d], both[2] = {b->s->image[d], dvg_graph_detach(g, sampled)};
+  char prefix[96];
+  snprintf(prefix, sizeof prefix, "discriminator.%s.", b->domain[d]);
+  struct dvg_scope s = {&b->s->params, prefix};
+  int logits = dvg_discriminator(g, s, b->model, dvg_graph_stack(g, both, 2));
+  judge(b, "discriminator_real", d, dvg_graph_rows(g, logits, 0, m), -1, 1);
+  judge(b, "discriminator_sampled", d, dvg_graph_rows(g, logits, m, m), 1, 1);
+  dvg_graph_hold(g, 1);
+  judge(b, "adversarial", d, dvg_discriminator(g, s, b->model, sampled), -1, b->set->adversarial);
+  dvg_graph_hold(g, 0);
+}
+
 enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct dvg_generator_settings *set,
-                                    struct dvg_model recognizer, struct dvg_model sampler) {
+                                    struct dvg_model recognizer, const struct dvg_model *sampler) {
   struct building b = {.s = s, .set = set, .model = {set->width, set->size}};
   int64_t m = set->micro_batch;
-  *s = (struct dvg_generator_step){.eps = {-1, -1}, .kl_term = {-1, -1}};
+  *s = (struct dvg_generator_step){.eps = {-1, -1}, .kl_term = {-1, -1}, .noise = -1, .identity_sampled = -1};
   dvg_params_init(&s->params);
   dvg_params_init(&s->recognizer);
   dvg_params_init(&s->sampler);
@@ -115,14 +141,18 @@ enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct d
   for (int d = 0; d < N_DOMAINS; d++) encode(&b, d);
   s->identity = dvg_graph_input(g, "identity", m, DVG_CODE, 1, 1);
   s->swapped = set->pixel_swapped > 0 ? dvg_graph_input(g, "identity_swapped", m, DVG_CODE, 1, 1) : -1;
-  s->noise = dvg_graph_input(g, "noise", m, DVG_CODE, 1, 1);
-  int f_sampled = dvg_identity_sampler(g, (struct dvg_scope){&s->sampler, ""}, sampler, s->noise);
+  int f_sampled;
+  if (sampler) {
+    s->noise = dvg_graph_input(g, "noise", m, DVG_CODE, 1, 1);
+    f_sampled = dvg_identity_sampler(g, (struct dvg_scope){&s->sampler, ""}, *sampler, s->noise);
+  } else f_sampled = s->identity_sampled = dvg_graph_input(g, "identity_sampled", m, DVG_CODE, 1, 1);
   decode(&b, s->identity, f_sampled, s->swapped);
   char name[64];
   for (int d = 0; d < N_DOMAINS; d++) {
     dvg_graph_loss_abs_dot(g, named(name, "orthogonal", b.domain[d]), b.z[d], s->identity,
                            1 / (double)set->batch, set->orthogonal);
     pixel_losses(&b, d);
+    if (set->adversarial > 0) adversarial_losses(&b, d);
   }
   identity_losses(&b, recognizer, s->identity, f_sampled);
   dvg_params_freeze(&s->recognizer, "", 1);

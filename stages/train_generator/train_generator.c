@@ -14,7 +14,9 @@
 static const struct dvg_option options[] = {
     DVG_OPTION_PATH(S, images, "images", NULL, "image set with people seen in both domains"),
     DVG_OPTION_PATH(S, recognizer, "recognizer", NULL, "weights of the frozen recogniser F"),
-    DVG_OPTION_PATH(S, sampler, "sampler", NULL, "weights of the identity sampler F_s"),
+    DVG_OPTION_PATH(S, sampler, "sampler", "", "weights of the identity sampler F_s"),
+    DVG_OPTION_PATH(S, identities, "identities", "",
+                    "folder of real identities' features, from dvg-extract, to use in place of --sampler"),
     DVG_OPTION_TEXT(S, domain, "domain", NULL,
                     "the modality to pair with visible light, as named in the image set (NIR, SKETCH, ...)"),
     DVG_OPTION_TEXT(S, visible, "visible", "VIS", "the domain whose images give the identity"),
@@ -46,11 +48,14 @@ static const struct dvg_option options[] = {
                     "variational; 0: they give the code itself"),
     DVG_OPTION_REAL(S, kl_warmup, "kl-warmup", "0.2", 0, 1,
                     "part of the steps over which the KL weight rises from 0"),
+    DVG_OPTION_REAL(S, adversarial, "adversarial", "0", 0, 1e6,
+                    "weight of the adversarial loss of images with a sampled identity; 0: no discriminators"),
     DVG_OPTION_END};
 #undef S
 
 static const char *const preset_public[] = {NULL}; // the table's defaults are those of the public code
-static const char *const preset_paper[] = {"kl", "0.002", "pixel-swapped", "0", "pixel-sampled", "0", NULL};
+static const char *const preset_paper[] = {"kl", "0.002",         "adversarial", "0.1", "pixel-swapped",
+                                           "0",  "pixel-sampled", "0",           NULL};
 static const struct dvg_preset presets[] = {{"public", preset_public}, {"paper", preset_paper}, {NULL, NULL}};
 
 struct job {
@@ -60,12 +65,17 @@ struct job {
   struct dvg_pairs pairs;
   struct dvg_epochs epochs;
   struct dvg_weights recognizer, sampler;
+  struct dvg_features identities; // in place of the sampler; else reader NULL
   struct dvg_generator_step step;
   float *identity;       // (N,256): F's embedding of every visible image of the set that is in a pair
   unsigned char *pixels; // one image
   int64_t *other;        // (batch): whose identity each member of a batch takes over
   int64_t n_steps;
 };
+
+static int uses_sampler(const struct job *j) {
+  return j->set->sampler[0] != 0;
+}
 
 // ---- inputs of a micro-batch
 
@@ -109,19 +119,29 @@ static void warm_up(struct job *j, int64_t step) {
   for (int d = 0; d < 2; d++) dvg_graph_set_weight(j->step.graph, j->step.kl_term[d], weight);
 }
 
+// Where the identity of row i that nobody of the training pairs has comes from: noise for the sampler, or a
+// real face.
+static enum dvg_status fill_new_identity(struct job *j, int64_t i, int64_t place) {
+  const struct dvg_generator_step *s = &j->step;
+  struct dvg_rng r;
+  dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_NOISE, (uint64_t)place);
+  if (s->identity_sampled >= 0)
+    return dvg_features_read(dvg_graph_values(s->graph, s->identity_sampled) + i * DVG_CODE, &j->identities,
+                             dvg_rng_below(&r, j->identities.n));
+  dvg_rng_normals(&r, dvg_graph_values(s->graph, s->noise) + i * DVG_CODE, DVG_CODE);
+  return DVG_OK;
+}
+
 static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   struct job *j = job;
   const struct dvg_generator_settings *set = j->set;
-  float *f = dvg_graph_values(j->step.graph, j->step.identity),
-        *noise = dvg_graph_values(j->step.graph, j->step.noise);
+  float *f = dvg_graph_values(j->step.graph, j->step.identity);
   for (int64_t i = 0; i < set->micro_batch; i++) {
     int64_t place = step * set->batch + micro * set->micro_batch + i, row[2];
-    struct dvg_rng r;
     draw_pair(j, place, row);
     for (int d = 0; d < 2; d++) DVG_TRY(put_image(j, j->step.image[d], i, row[d]));
     memcpy(f + i * DVG_CODE, j->identity + row[1] * DVG_CODE, DVG_CODE * sizeof *f);
-    dvg_rng_init(&r, (uint64_t)set->train.seed, DVG_STREAM_NOISE, (uint64_t)place);
-    dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
+    DVG_TRY(fill_new_identity(j, i, place));
     if (j->set->kl > 0) fill_eps(j, i, place);
   }
   if (j->set->kl > 0) warm_up(j, step);
@@ -181,7 +201,7 @@ static enum dvg_status dump(void *job, struct dvg_artifact *a) {
   DVG_TRY(dvg_artifact_set_real(a, "width", j->set->width));
   DVG_TRY(dvg_artifact_set_int(a, "batch", j->set->batch));
   DVG_TRY(dvg_artifact_set_real(a, "recognizer_width", j->recognizer.model.width));
-  DVG_TRY(dvg_artifact_set_real(a, "sampler_width", j->sampler.model.width));
+  if (uses_sampler(j)) DVG_TRY(dvg_artifact_set_real(a, "sampler_width", j->sampler.model.width));
   DVG_TRY(dvg_artifact_set_text(a, "domain", j->set->domain));
   return dvg_artifact_set_text(a, "visible", j->set->visible);
 }
@@ -194,6 +214,8 @@ static enum dvg_status check_settings(const struct dvg_generator_settings *set) 
                     (long long)set->micro_batch, (long long)set->batch);
   if (set->size % 32)
     return dvg_fail(DVG_ERROR_USAGE, "--size %lld is no multiple of 32", (long long)set->size);
+  if (!set->sampler[0] == !set->identities[0])
+    return dvg_fail(DVG_ERROR_USAGE, "give one source of new identities, --sampler or --identities");
   return strcasecmp(set->domain, set->visible) == 0 // parameters carry them in lower case
              ? dvg_fail(DVG_ERROR_USAGE, "--domain and --visible are both %s, whatever the case", set->domain)
              : DVG_OK;
@@ -236,7 +258,8 @@ static enum dvg_status embed_identities(struct job *j) {
 static enum dvg_status load(struct job *j) {
   const struct dvg_generator_settings *set = j->set;
   DVG_TRY(dvg_weights_describe(&j->recognizer, j->w, set->recognizer, "lightcnn29v2"));
-  DVG_TRY(dvg_weights_describe(&j->sampler, j->w, set->sampler, "identity_sampler"));
+  if (uses_sampler(j)) DVG_TRY(dvg_weights_describe(&j->sampler, j->w, set->sampler, "identity_sampler"));
+  else DVG_TRY(dvg_features_open(&j->identities, j->w, set->identities));
   DVG_TRY(dvg_stage_open_images(&j->images, j->w, set->images));
   DVG_TRY(dvg_world_root_first(j->w, check_inputs, j));
   dvg_info("%lld people in both %s and %s, %lld images; %lld people in one of them only are left out",
@@ -245,20 +268,24 @@ static enum dvg_status load(struct job *j) {
   enum dvg_status status = DVG_NEW(&j->pixels, j->images.H * j->images.W * j->images.C, "image");
   if (status == DVG_OK) status = DVG_NEW(&j->other, set->batch, "exchange of identities");
   if (status == DVG_OK) status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->pairs.n_items);
-  if (status == DVG_OK) status = dvg_generator_build(&j->step, set, j->recognizer.model, j->sampler.model);
+  if (status == DVG_OK)
+    status =
+        dvg_generator_build(&j->step, set, j->recognizer.model, uses_sampler(j) ? &j->sampler.model : NULL);
   DVG_TRY(dvg_world_agree(j->w, status));
   DVG_TRY(dvg_weights_check(&j->step.recognizer, "", &j->recognizer, j->w, 1));
-  DVG_TRY(dvg_weights_check(&j->step.sampler, "", &j->sampler, j->w, 1));
+  if (uses_sampler(j)) DVG_TRY(dvg_weights_check(&j->step.sampler, "", &j->sampler, j->w, 1));
   DVG_TRY(dvg_world_agree(j->w, dvg_graph_plan(j->step.graph, 1)));
   DVG_TRY(dvg_weights_load(&j->step.recognizer, "", &j->recognizer, j->w, 1));
-  DVG_TRY(dvg_weights_load(&j->step.sampler, "", &j->sampler, j->w, 1));
+  if (uses_sampler(j)) DVG_TRY(dvg_weights_load(&j->step.sampler, "", &j->sampler, j->w, 1));
   return embed_identities(j);
 }
 
 static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
   char path[1100], digest[DVG_DIGEST_TEXT];
-  struct dvg_weights f = {
-      .net = "generator", .model = {j->set->width, j->set->size}, .variational = j->set->kl > 0};
+  struct dvg_weights f = {.net = "generator",
+                          .model = {j->set->width, j->set->size},
+                          .variational = j->set->kl > 0,
+                          .without = "discriminator."};
   char domains[256];
   snprintf(domains, sizeof domains, "%s,%s", j->set->domain, j->set->visible);
   dvg_weights_domain(f.domains, sizeof f.domains, domains);
@@ -273,7 +300,8 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   DVG_TRY(load(j));
   dvg_lineage_add(lineage, "images", set->images, dvg_artifact_digest(j->images.file));
   dvg_lineage_add(lineage, "recognizer", set->recognizer, j->recognizer.digest);
-  dvg_lineage_add(lineage, "sampler", set->sampler, j->sampler.digest);
+  if (uses_sampler(j)) dvg_lineage_add(lineage, "sampler", set->sampler, j->sampler.digest);
+  else dvg_lineage_add(lineage, "identities", set->identities, dvg_shard_reader_digest(j->identities.reader));
   int64_t per_epoch = j->pairs.n_items / set->batch;
   j->n_steps = set->steps ? set->steps : set->epochs * (per_epoch > 0 ? per_epoch : 1);
   DVG_TRY(dvg_train_check_dump(j->w, &set->train, j->n_steps));
@@ -316,6 +344,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   dvg_pairs_free(&j.pairs);
   dvg_epochs_free(&j.epochs);
   dvg_image_set_close(&j.images);
+  dvg_features_close(&j.identities);
   dvg_free(&j.identity);
   dvg_free(&j.pixels);
   dvg_free(&j.other);

@@ -10,21 +10,27 @@
 // --preset paper (SPEC 2, P) differs in these, each an option of its own:
 //   --kl > 0: E_d(I) is a normal distribution, z_d = (mu + sigma eps) / |mu + sigma eps|, eps ~ N(0, I), with the term
 //       kl * min(1, step / (kl_warmup * steps)) * sum_d KL(N(mu_d, sigma_d^2) || N(0, I))
+//   --adversarial > 0: a discriminator D_d a domain (common/models/models.h) with the logistic loss, sp(x) = log(1 + exp(x)), means over patches:
+//       adversarial * sum_d sp(-D_d(Ĩ_d))                     trains the generator alone: images that no pixel term holds shall look like photographs;
+//       sum_d ( sp(-D_d(I_d)) + sp(D_d(Ĩ_d)) )                trains the discriminators alone
+//     Both are part of one step and of its exact sum; D's weights and Adam's moments of them are in the checkpoint, and not in generator.h5.
 //   --pixel-swapped 0 --pixel-sampled 0: no pixel terms where there is no photograph to compare with
+// In place of --sampler, in either: --identities, real faces' features for f~ (P, figure 2b), drawn at random.
 #ifndef DVG_STAGES_TRAIN_GENERATOR_H
 #define DVG_STAGES_TRAIN_GENERATOR_H
 
 #include "stages/embed.h"
 #include "stages/epoch.h"
+#include "stages/features.h"
 #include "stages/trainer.h"
 #include "stages/pairs.h"
 
 struct dvg_generator_settings {
   struct dvg_train_settings train;
-  char *images, *recognizer, *sampler, *domain, *visible;
+  char *images, *recognizer, *sampler, *identities, *domain, *visible;
   int64_t epochs, steps, batch, micro_batch, size;
   double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
-  double kl, kl_warmup;
+  double kl, kl_warmup, adversarial;
 };
 
 extern const struct dvg_stage dvg_stage_train_generator;
@@ -33,15 +39,16 @@ extern const struct dvg_stage dvg_stage_train_generator;
 struct dvg_generator_step {
   struct dvg_graph *graph;
   struct dvg_params params, recognizer, sampler; // the last two frozen
-  int image[2], identity, swapped, noise;        // inputs; swapped -1, and so exchanged, where no loss asks for them
+  int image[2], identity, swapped;               // inputs; swapped -1, and so exchanged, where no loss asks for it
+  int noise, identity_sampled;                   // input: the sampler's noise, or f~ itself; the other is -1
   int eps[2], kl_term[2];                        // input and loss term of variational encoders, or -1
   int reconstructed[2], exchanged[2], sampled[2]; // images (m,3,size,size)
 };
 
 // Not collective. Builds the graph for micro-batches of set->micro_batch; it is still to be planned, for training, and the weights of the frozen networks
-// are to be loaded.
+// are to be loaded. sampler NULL: f~ is an input.
 DVG_CHECKED enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct dvg_generator_settings *set,
-                                                struct dvg_model recognizer, struct dvg_model sampler);
+                                                struct dvg_model recognizer, const struct dvg_model *sampler);
 void dvg_generator_free(struct dvg_generator_step *s);
 
 #endif

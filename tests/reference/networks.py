@@ -245,6 +245,24 @@ class Decoder(nn.Module):
         return torch.sigmoid(getattr(self, domain + "_output")(features))
 
 
+# ---- D: discriminator
+
+
+class Discriminator(nn.Module):
+    """RGB image -> a logit for each patch."""
+
+    def __init__(self, width=1.0):
+        super().__init__()
+        counts = [3] + [channels(c, width) for c in (64, 128, 256, 512)]
+        self.conv = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(counts, counts[1:]))
+        self.output = nn.Conv2d(counts[-1], 1, 3, 1, 1)
+
+    def forward(self, x):
+        for layer in self.conv:
+            x = leaky_relu(layer(x))
+        return self.output(x)
+
+
 # ---- F_s: identity sampler, and the encoder that it is trained with
 
 

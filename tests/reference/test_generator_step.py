@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.stateless import functional_call
 
 sys.dont_write_bytecode = True
 import common
@@ -48,7 +49,7 @@ CASES = {
         batch=4,
         micro=2,
         width=0.125,
-        weights=PUBLIC | dict(pixel_swapped=0, pixel_sampled=0, kl=0.002 / 2),  # step 2 of 2 to warm up
+        weights=PUBLIC | dict(pixel_swapped=0, pixel_sampled=0, adversarial=0.1, kl=0.002 / 2),  # step 2 of 2 to warm up
         options=["--preset=paper", f"--kl-warmup={2 / 3}"],
     ),
     "variational": dict(
@@ -58,6 +59,14 @@ CASES = {
         width=0.125,
         weights=PUBLIC | dict(kl=0.7),  # beside the pixels' gradient that of the KL term
         options=["--kl=0.7", "--kl-warmup=0"],
+    ),
+    "adversarial": dict(
+        domain="NIR",
+        batch=4,
+        micro=2,
+        width=0.125,
+        weights=PUBLIC | dict(pixel=0.01, adversarial=30),  # louder than all else
+        options=["--pixel=0.01", "--adversarial=30"],
     ),
 }
 RATE, STEP, STEPS = 2e-4, 2, 3
@@ -79,6 +88,10 @@ class Step:
         encoders = {d: networks.Encoder(case["width"], SIZE, self.variational) for d in self.domains}
         decoder = networks.Decoder(case["width"], SIZE, self.domains)
         self.net = nn.ModuleDict({"encoder": nn.ModuleDict(encoders), "decoder": decoder})
+        self.adversarial = "adversarial" in case["weights"]
+        if self.adversarial:
+            judges = {d: networks.Discriminator(case["width"]) for d in self.domains}
+            self.net["discriminator"] = nn.ModuleDict(judges)
         self.image = {d: common.tensor(common.stacked(file, f"image.{d}")) for d in self.domains}
         self.f = common.tensor(common.stacked(file, "identity")).flatten(1)
         self.swapped = None  # painted only where a loss asks for it
@@ -96,6 +109,14 @@ class Step:
         mean, log_variance = encoder.posterior(self.image[d])
         terms[f"kl.{d}"] = (mean**2 + log_variance.exp() - log_variance - 1).sum(1).mean() / 2
         return networks.unit(mean + (log_variance / 2).exp() * self.eps[d])
+
+    def judge(self, d, sampled, terms):
+        """The discriminator's two losses, which train it alone, and the generator's, which does not train it."""
+        judge = self.net["discriminator"][d]
+        constant = {name: value.detach() for name, value in judge.named_parameters()}
+        terms[f"discriminator_real.{d}"] = nn.functional.softplus(-judge(self.image[d])).mean()
+        terms[f"discriminator_sampled.{d}"] = nn.functional.softplus(judge(sampled.detach())).mean()
+        terms[f"adversarial.{d}"] = nn.functional.softplus(-functional_call(judge, constant, sampled)).mean()
 
     def features(self, image):
         return networks.unit(self.recognizer(networks.gray(image)))
@@ -119,6 +140,8 @@ class Step:
             terms[f"pixel.{d}"], terms[f"pixel_sampled.{d}"] = distance(own), distance(new_one)
             if self.swapped is not None:
                 terms[f"pixel_swapped.{d}"] = distance(paint(self.swapped))
+            if self.adversarial:
+                self.judge(d, new_one, terms)
             real[d], new[d] = self.features(own), self.features(new_one)
             terms[f"identity.{d}"] = mean_dot(real[d], self.f)
             terms[f"identity_sampled.{d}"] = mean_dot(new[d], sampled)
@@ -134,6 +157,9 @@ class Step:
             weights[f"orthogonal.{d}"] = w["orthogonal"]
             if self.variational:
                 weights[f"kl.{d}"] = w["kl"]
+            if self.adversarial:
+                weights[f"discriminator_real.{d}"] = weights[f"discriminator_sampled.{d}"] = 1
+                weights[f"adversarial.{d}"] = w["adversarial"]
             weights[f"pixel.{d}"] = w["pixel"]
             if w["pixel_swapped"]:
                 weights[f"pixel_swapped.{d}"] = w["pixel"] * w["pixel_swapped"]

@@ -57,31 +57,6 @@ check "nothing exchanged, on 3" train 3 unswapped3 --pixel-swapped 0
 same "nothing exchanged" unswapped unswapped3
 check_log "nothing exchanged: the log" unswapped "${terms/pixel_swapped.nir pixel_swapped.vis /}"
 
-# ---- the paper's way
-
-paper_terms="kl.nir kl.vis ${terms/pixel_swapped.nir pixel_swapped.vis /}"
-for n in 0 1 3; do check "paper on $n" train $n paper$n --preset paper --kl-warmup 0.5 --dump-step 3 --dump paper$n.h5; done
-for n in 1 3; do
-  same "paper on $n" paper$n paper0
-  check "paper on $n: the dump" cmp paper$n.h5 paper0.h5
-done
-check_log "paper: the log" paper0 "$paper_terms"
-train 2 paper --preset paper --kl-warmup 0.5 --stop-after 2 >"$output" 2>"$output.err"
-is "paper: stops after 2" $? 75
-check_dump "paper: the dump" paper0.h5 paper/generator.checkpoint.h5 "image.nir image.vis identity noise eps.nir eps.vis" "$paper_terms"
-check "paper: goes on" train 3 paper --preset paper --kl-warmup 0.5
-same "paper: stopped" paper paper0
-check "is variational" run 0 dvg-inspect paper0/generator.h5
-says "is variational" "variational +1"
-check "the public code's is not" run 0 dvg-inspect on0/generator.h5
-if grep -q variational "$output"; then report bad "the public code's is not" "says variational"; else report good; fi
-start 2 killed_paper --preset paper --kl-warmup 0.5 --steps 60 --checkpoint-every 1
-hit KILL all killed_paper/generator.checkpoint.h5
-check "paper: undisturbed" train 2 whole_paper --preset paper --kl-warmup 0.5 --steps 60
-check "paper: killed, goes on" train 3 killed_paper --preset paper --kl-warmup 0.5 --steps 60
-says "paper: killed, goes on" "continuing after step [1-9]"
-same "paper: killed" killed_paper whole_paper
-
 # ---- stop and go on
 
 train 3 stopped --stop-after 4 >"$output" 2>"$output.err"

@@ -1,0 +1,23 @@
+// Identity features as dvg-extract leaves them, read by row: what the sampler learns from, and a source of real identities (SPEC 3: features of real faces
+// in place of sampled ones). Layout: stages/extract/extract.h.
+#ifndef DVG_STAGES_FEATURES_H
+#define DVG_STAGES_FEATURES_H
+
+#include "io/shards.h"
+#include "stages/stage.h"
+
+struct dvg_features {
+  struct dvg_shard_reader *reader;
+  const char *folder; // borrowed
+  int64_t n;          // features, at least 1
+};
+
+// Collective. Opens a folder of features of DVG_CODE values and looks at all its shards; DVG_ERROR_INPUT for another shape. Close with dvg_features_close.
+DVG_CHECKED enum dvg_status dvg_features_open(struct dvg_features *f, const struct dvg_world *w, const char *folder);
+void dvg_features_close(struct dvg_features *f);
+// Not collective. x (DVG_CODE) = feature `row`; DVG_ERROR_INPUT when it is no unit vector.
+DVG_CHECKED enum dvg_status dvg_features_read(float *x, const struct dvg_features *f, int64_t row);
+// Not collective. person (count) = whose the features [first, first + count) are.
+DVG_CHECKED enum dvg_status dvg_features_people(int64_t *person, const struct dvg_features *f, int64_t first, int64_t count);
+
+#endif
