@@ -14,16 +14,21 @@ static const struct dvg_option options[] = {
     DVG_OPTION_PATH(S, generator, "generator", "",
                     "weights of the dual generator (needed unless pairs are only listed or dropped)"),
     DVG_OPTION_PATH(S, sampler, "sampler", "", "weights of the identity sampler (needed like --generator)"),
-    DVG_OPTION_PATH(S, bank, "bank", NULL,
-                    "image set whose images lend their attributes (pose, light, expression ...)"),
+    DVG_OPTION_PATH(S, identities, "identities", "",
+                    "folder of real identities' features, from dvg-extract, to use in place of --sampler"),
+    DVG_OPTION_PATH(
+        S, bank, "bank", "",
+        "image set whose images lend their attributes (pose, light, expression ...); needed but for "
+        "--attributes prior"),
     DVG_OPTION_PATH(S, recognizer, "recognizer", "",
                     "weights of a recogniser that scores the pairs; \"\": no scores"),
     DVG_OPTION_TEXT(S, domain, "domain", "", "the first domain, as named in the bank (needed for a new set)"),
     DVG_OPTION_TEXT(S, visible, "visible", "VIS", "the second domain"),
     DVG_OPTION_PATH(S, out, "out", NULL, "folder for the shards; with --only a file"),
     DVG_OPTION_CHOICE(
-        S, attributes, "attributes", "person", "person|any",
-        "whose attributes the images of a pair get: those of one person's two images, or of any two"),
+        S, attributes, "attributes", "person", "person|any|prior",
+        "whose attributes the images of a pair get: those of one person's two images, of any two, or nobody's: "
+        "drawn from N(0, I), which a generator trained with --kl knows"),
     DVG_OPTION_LOCAL_INT(S, count, "count", "100000", 1, 9e15,
                          "pairs to make; may be raised later, and only the new ones are made"),
     DVG_OPTION_INT(S, first, "first", "0", 0, 9e15, "number of the first pair"),
@@ -52,6 +57,10 @@ static const struct dvg_option options[] = {
     DVG_OPTION_END};
 #undef S
 
+static const char *const preset_public[] = {NULL};
+static const char *const preset_paper[] = {"attributes", "prior", NULL};
+static const struct dvg_preset presets[] = {{"public", preset_public}, {"paper", preset_paper}, {NULL, NULL}};
+
 struct job {
   struct dvg_generate_settings *set;
   const struct dvg_options *options;
@@ -68,54 +77,9 @@ struct job {
   struct dvg_pair_rows rows;
 };
 
-static int revokes(const struct dvg_generate_settings *s) {
-  return s->revoke_people[0] || s->revoke_images[0] || s->revoke_file[0];
-}
-
-// Listing and dropping need no networks: nothing is painted.
-static int paints(const struct dvg_generate_settings *s) {
-  return !revokes(s) || s->revoke == DVG_REVOKE_REMAKE;
-}
-
-// The folder whose settings are to be repeated, or NULL.
-static const char *model_set(const struct dvg_generate_settings *s) {
-  if (s->repair || revokes(s)) return s->out;
-  return s->like[0] ? s->like : NULL;
-}
-
-// ---- settings
-
-static enum dvg_status check_usage(const struct dvg_generate_settings *s) {
-  if ((s->repair != 0) + (s->only >= 0) + revokes(s) > 1)
-    return dvg_fail(DVG_ERROR_USAGE, "--repair, --only and --revoke-... are three things: choose one");
-  struct dvg_shards trial = {0};
-  DVG_TRY(dvg_shards_set_part(&trial, s->part));
-  if (s->part[0] && (s->repair || s->only >= 0 || revokes(s)))
-    return dvg_fail(DVG_ERROR_USAGE, "--part is for making a set, not for --repair, --only and --revoke-...");
-  if (s->like[0] && s->only < 0) return dvg_fail(DVG_ERROR_USAGE, "--like goes with --only");
-  if (s->revoke != DVG_REVOKE_LIST && !revokes(s))
-    return dvg_fail(DVG_ERROR_USAGE, "--revoke without --revoke-people, --revoke-images or --revoke-file");
-  if (s->listing[0] && !revokes(s)) return dvg_fail(DVG_ERROR_USAGE, "--listing goes with --revoke-...");
-  const char *missing = paints(s) && !s->generator[0]    ? "--generator"
-                        : paints(s) && !s->sampler[0]    ? "--sampler"
-                        : !model_set(s) && !s->domain[0] ? "--domain"
-                                                         : NULL;
-  if (missing) return dvg_fail(DVG_ERROR_USAGE, "missing option: %s; see --help", missing);
-  return DVG_OK;
-}
-
-static enum dvg_status check_settings(const struct dvg_generate_settings *s) {
-  if (s->min_consistency > -1 && paints(s) && !s->recognizer[0])
-    return dvg_fail(DVG_ERROR_USAGE, "--min-consistency needs a --recognizer to judge by");
-  if (s->count > INT64_C(9000000000000000) - s->first)
-    return dvg_fail(DVG_ERROR_USAGE, "--first %lld --count %lld: pair numbers end at 9e15", (long long)s->first,
-                    (long long)s->count);
-  return DVG_OK;
-}
-
 static enum dvg_status repeat_settings(void *context) {
   struct job *j = context;
-  const char *folder = model_set(j->set);
+  const char *folder = dvg_generate_model(j->set);
   char where[512];
   if (!dvg_request_exists(folder))
     return dvg_fail(DVG_ERROR_INPUT, "%s: is no set of pairs: has no request.h5", folder);
@@ -129,13 +93,13 @@ static enum dvg_status repeat_settings(void *context) {
 
 // Collective.
 static enum dvg_status settle_settings(struct job *j) {
-  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? check_usage(j->set) : DVG_OK));
-  if (model_set(j->set)) {
+  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? dvg_generate_check_usage(j->set) : DVG_OK));
+  if (dvg_generate_model(j->set)) {
     DVG_TRY(dvg_world_root_first(j->w, repeat_settings, j));
-    dvg_info("with the settings of %s, %lld pairs: %.*s", model_set(j->set), (long long)j->set->count,
+    dvg_info("with the settings of %s, %lld pairs: %.*s", dvg_generate_model(j->set), (long long)j->set->count,
              (int)strcspn(j->request.settings, "\n"), j->request.settings);
   }
-  return dvg_world_agree(j->w, j->w->rank == 0 ? check_settings(j->set) : DVG_OK);
+  return dvg_world_agree(j->w, j->w->rank == 0 ? dvg_generate_check_settings(j->set) : DVG_OK);
 }
 
 // ---- the request
@@ -150,8 +114,8 @@ static enum dvg_status check_bank(const struct job *j) {
 
 // Collective. Networks, or just what they were.
 static enum dvg_status load(struct job *j) {
-  DVG_TRY(dvg_stage_open_images(&j->images, j->w, j->set->bank));
-  if (paints(j->set)) {
+  if (dvg_generate_uses_bank(j->set)) DVG_TRY(dvg_stage_open_images(&j->images, j->w, j->set->bank));
+  if (dvg_generate_paints(j->set)) {
     DVG_TRY(dvg_world_agree(j->w, dvg_lineage_init(&j->lineage, j->options)));
     DVG_TRY(dvg_painter_create(&j->painter, j->w, j->set, &j->images, &j->lineage));
     j->rows.painter = &j->painter;
@@ -187,7 +151,7 @@ static enum dvg_status check_growth(const struct dvg_request *r, const char *fol
 static enum dvg_status adopt_request(void *context) {
   struct job *j = context;
   struct dvg_request *r = &j->request;
-  const char *folder = model_set(j->set) ? model_set(j->set) : j->set->out;
+  const char *folder = dvg_generate_model(j->set) ? dvg_generate_model(j->set) : j->set->out;
   char *inputs = NULL;
   int there = r->settings != NULL; // read for its settings
   if (!there && j->set->only < 0 && dvg_request_exists(folder)) {
@@ -239,7 +203,7 @@ static enum dvg_status mark_revoked(void *context) {
                       (long long)r->row[i], (long long)j->images.N);
     j->revoked[r->row[i]] = 1;
   }
-  if (!revokes(j->set)) return DVG_OK;
+  if (!dvg_generate_revokes(j->set)) return DVG_OK;
   DVG_TRY(dvg_artifact_load_text(j->images.file, "name", &j->n_names, &j->names));
   DVG_TRY(dvg_revoke_mark(j->named, j->set, &j->images, j->names, j->n_names));
   if (j->set->revoke == DVG_REVOKE_LIST) return DVG_OK;
@@ -457,8 +421,8 @@ static enum dvg_status generate(struct job *j) {
   DVG_TRY(settle_request(j));
   if (j->set->only >= 0) return dvg_world_agree(j->w, make_one(j));
   DVG_TRY(dvg_world_root_first(j->w, describe_shards, j)); // makes the folder
-  if (revokes(j->set)) DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? say_revoked(j) : DVG_OK));
-  return revokes(j->set) && j->set->revoke == DVG_REVOKE_LIST ? DVG_OK : make_set(j, start);
+  if (dvg_generate_revokes(j->set)) DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? say_revoked(j) : DVG_OK));
+  return dvg_generate_revokes(j->set) && j->set->revoke == DVG_REVOKE_LIST ? DVG_OK : make_set(j, start);
 }
 
 static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *w) {
@@ -479,6 +443,6 @@ const struct dvg_stage dvg_stage_generate = {
     "dvg-generate",
     "stage 4: paints pairs of sampled identities in both domains, in shards",
     options,
-    NULL,
+    presets,
     sizeof(struct dvg_generate_settings),
     run};

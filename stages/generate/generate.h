@@ -1,6 +1,7 @@
 // Stage 4: pairs from noise. Pair k: identity f~ = F_s(n), n ~ N(0, I); both images share it, each has the attributes of a random real image of its own
-// domain (the bank; SPEC 3): of the two images of one person, as in training (--attributes person), or of any two (any). All is drawn from (seed, pair number,
-// attempt), so any rank makes any pair, and a pair can be made again alone (--only).
+// domain (the bank; SPEC 3): of the two images of one person, as in training (--attributes person), or of any two (any). With --attributes prior there is no
+// bank: each domain's code is a normalised n ~ N(0, I), which needs a generator whose encoders are variational. With --identities in place of --sampler f~ is
+// a real face's feature, drawn at random. All is drawn from (seed, pair number, attempt), so any rank makes any pair, and a pair can be made again alone (--only).
 //
 // Attempts: with --min-consistency X a pair whose images' cosine is below X is tried again with the next attempt's noise and attributes, up to --attempts
 // times, then rejected. A number keeps its row whatever becomes of it (stages/ledger.h).
@@ -11,10 +12,11 @@
 //
 // Shards (io/shards.h) of schema "pairs", version 2; for each of the two domains D, as named on the command line:
 //     image_<D>      (n,H,W,3) u8; zero if rejected
-//     attribute_<D>  (n) i64   row of the bank's image set that gave the attributes
-//     person_<D>     (n) i64   its person: `identity` in the bank
+//     attribute_<D>  (n) i64   row of the bank's image set that gave the attributes; -1 with --attributes prior
+//     person_<D>     (n) i64   its person: `identity` in the bank; -1 with --attributes prior
 //     identity       (n,256) f32   the sampled embedding f~, unit vector; zero if revoked
-//     identity_item  (n) i64   its source, a noise: item of DVG_STREAM_PAIR_IDENTITY, pair number * 64 + attempt
+//     identity_item  (n) i64   its source: the sampler's noise, item of identity_stream, pair number * 64 + attempt; or the row of the set of features
+//     identity_person (n) i64  only where it is a feature: whose
 //     number         (n) i64   pair number: --first + item of the set
 //     fate           (n) u8    0 written, 1 rejected
 //     reason         (n) u8    of a rejection: 1 inconsistent, 2 revoked; 0 none
@@ -23,7 +25,8 @@
 //     cos_pair       (n) f32   between the two images
 //     cos_<D>        (n) f32   of each image to the identity
 //   all of the attempt that the row is of; zero if revoked.
-// attributes: domain, visible; seed, identity_stream, attribute_stream, identity_source ("noise"); `inputs` has the digests of the models.
+// attributes: domain, visible; seed, identity_stream, attribute_stream, identity_source ("noise", "features"), with --attributes prior
+// attribute_source "noise": of attribute_stream, item pair number * 64 + attempt, 256 numbers for each domain; `inputs` has the digests of models and features.
 //
 // The folder may grow: a larger --count makes the new shards, and the last one, if it was short, anew; index.h5 is taken away meanwhile. The result is that of
 // a run with the larger count from the start.
@@ -34,21 +37,34 @@
 
 #include "io/images.h"
 #include "stages/embed.h"
+#include "stages/features.h"
 #include "stages/ledger.h"
 #include "stages/pairs.h"
 
-enum { DVG_ATTRIBUTES_PERSON, DVG_ATTRIBUTES_ANY };
+enum { DVG_ATTRIBUTES_PERSON, DVG_ATTRIBUTES_ANY, DVG_ATTRIBUTES_PRIOR };
 enum { DVG_REVOKE_LIST, DVG_REVOKE_DROP, DVG_REVOKE_REMAKE };
 enum { DVG_GENERATE_BATCH = 8, DVG_MAX_ATTEMPTS = 64 };
 
 struct dvg_generate_settings {
-  char *generator, *sampler, *bank, *recognizer, *domain, *visible, *out, *like, *part;
+  char *generator, *sampler, *identities, *bank, *recognizer, *domain, *visible, *out, *like, *part;
   char *revoke_people, *revoke_images, *revoke_file, *listing;
   int64_t count, first, per_shard, seed, attributes, attempts, repair, only, revoke;
   double min_consistency;
 };
 
 extern const struct dvg_stage dvg_stage_generate;
+
+// Whether pairs are to be listed, dropped or made again for whom they drew on.
+int dvg_generate_revokes(const struct dvg_generate_settings *s);
+// Whether anything is painted: listing and dropping need no networks.
+int dvg_generate_paints(const struct dvg_generate_settings *s);
+// Whether attributes are those of real images.
+int dvg_generate_uses_bank(const struct dvg_generate_settings *s);
+// The folder whose settings are to be repeated, or NULL.
+const char *dvg_generate_model(const struct dvg_generate_settings *s);
+// Not collective. DVG_ERROR_USAGE for options that don't go together: as given, and with the settings of the set that they repeat.
+DVG_CHECKED enum dvg_status dvg_generate_check_usage(const struct dvg_generate_settings *s);
+DVG_CHECKED enum dvg_status dvg_generate_check_settings(const struct dvg_generate_settings *s);
 
 // ---- attributes of real images, encoded once
 
@@ -73,7 +89,7 @@ void dvg_bank_free(struct dvg_bank *b);
 struct dvg_batch {
   int64_t first, from, count; // number of its first pair; rows that are wanted: [from, from + count)
   unsigned char *pixels[2];   // (BATCH,size,size,3)
-  int64_t number[DVG_GENERATE_BATCH], identity_item[DVG_GENERATE_BATCH];
+  int64_t number[DVG_GENERATE_BATCH], identity_item[DVG_GENERATE_BATCH], identity_person[DVG_GENERATE_BATCH];
   int64_t attribute[2][DVG_GENERATE_BATCH], person[2][DVG_GENERATE_BATCH];
   float identity[DVG_GENERATE_BATCH * DVG_CODE];
   float cos_pair[DVG_GENERATE_BATCH], cos_identity[2][DVG_GENERATE_BATCH];
@@ -92,11 +108,13 @@ struct dvg_painter {
   struct dvg_weights generator, sampler;
   struct dvg_bank bank[2];
   struct dvg_pairs people; // who is in both domains of the bank, for --attributes person
+  struct dvg_features identities; // in place of the sampler; else reader NULL
   struct dvg_embedder scorer;
-  // one graph for a batch of identities, one for their images in each domain
+  // one graph for a batch of sampled identities, one for the images in each domain
   struct dvg_params sampler_params, decoder_params;
   struct dvg_graph *sampling, *painting[2];
-  int noise, sampled, identity[2], z[2], style[2], image[2];
+  int noise, sampled, identity[2], z[2], style[2], image[2]; // z is the prior's noise with --attributes prior, and style -1
+  float *f; // (BATCH,256) identities of one attempt
   unsigned char *pixels[2]; // (BATCH,size,size,3) of one attempt
 };
 // Collective. Loads the networks and the bank, and adds them to the lineage. Free with dvg_painter_free, also after a failure.

@@ -12,31 +12,50 @@ enum { BATCH = DVG_GENERATE_BATCH };
 
 // ---- the networks
 
-static enum dvg_status build(struct dvg_painter *p) {
+static int uses_sampler(const struct dvg_painter *p) {
+  return p->set->sampler[0] != 0;
+}
+
+static enum dvg_status build_sampling(struct dvg_painter *p) {
   DVG_TRY(dvg_graph_create(&p->sampling));
   p->noise = dvg_graph_input(p->sampling, "noise", BATCH, DVG_CODE, 1, 1);
   p->sampled =
       dvg_identity_sampler(p->sampling, (struct dvg_scope){&p->sampler_params, ""}, p->sampler.model, p->noise);
   dvg_graph_keep(p->sampling, p->sampled);
-  for (int d = 0; d < 2; d++) {
-    char lower[64];
-    dvg_weights_domain(lower, sizeof lower, p->domain[d]);
-    DVG_TRY(dvg_graph_create(&p->painting[d]));
-    struct dvg_graph *g = p->painting[d];
-    struct dvg_scope s = {&p->decoder_params, "decoder."};
-    p->identity[d] = dvg_graph_input(g, "identity", BATCH, DVG_CODE, 1, 1);
-    p->z[d] = dvg_graph_input(g, "z", BATCH, DVG_CODE, 1, 1);
-    p->style[d] = dvg_graph_input(g, "style", BATCH, dvg_style_values(p->generator.model), 1, 1);
-    p->image[d] = dvg_decoder_head(g, s, lower,
-                                   dvg_decoder(g, s, p->generator.model, p->identity[d], p->z[d], p->style[d]));
-    dvg_graph_keep(g, p->image[d]);
-  }
   return DVG_OK;
+}
+
+// The bank has codes with their styles; one of the prior gets its style here.
+static enum dvg_status build_painting(struct dvg_painter *p, int d) {
+  char lower[64], prefix[96];
+  dvg_weights_domain(lower, sizeof lower, p->domain[d]);
+  snprintf(prefix, sizeof prefix, "encoder.%s.", lower);
+  DVG_TRY(dvg_graph_create(&p->painting[d]));
+  struct dvg_graph *g = p->painting[d];
+  struct dvg_scope s = {&p->decoder_params, "decoder."}, encoder = {&p->decoder_params, prefix};
+  struct dvg_model m = p->generator.model;
+  p->identity[d] = dvg_graph_input(g, "identity", BATCH, DVG_CODE, 1, 1);
+  int z = p->z[d] = dvg_graph_input(g, "z", BATCH, DVG_CODE, 1, 1), style;
+  if (dvg_generate_uses_bank(p->set))
+    style = p->style[d] = dvg_graph_input(g, "style", BATCH, dvg_style_values(m), 1, 1);
+  else {
+    z = dvg_graph_l2(g, z);
+    style = dvg_encoder_style(g, encoder, m, z);
+  }
+  p->image[d] = dvg_decoder_head(g, s, lower, dvg_decoder(g, s, m, p->identity[d], z, style));
+  dvg_graph_keep(g, p->image[d]);
+  return DVG_OK;
+}
+
+static enum dvg_status build(struct dvg_painter *p) {
+  if (uses_sampler(p)) DVG_TRY(build_sampling(p));
+  for (int d = 0; d < 2; d++) DVG_TRY(build_painting(p, d));
+  return DVG_NEW(&p->f, (int64_t)BATCH * DVG_CODE, "identities");
 }
 
 // After build: the second graph adds its head to the parameters of the first.
 static enum dvg_status plan(struct dvg_painter *p) {
-  DVG_TRY(dvg_graph_plan(p->sampling, 0));
+  if (uses_sampler(p)) DVG_TRY(dvg_graph_plan(p->sampling, 0));
   for (int d = 0; d < 2; d++) {
     DVG_TRY(dvg_graph_plan(p->painting[d], 0));
     DVG_TRY(DVG_NEW(&p->pixels[d], BATCH * p->generator.model.size * p->generator.model.size * 3,
@@ -45,13 +64,17 @@ static enum dvg_status plan(struct dvg_painter *p) {
   return DVG_OK;
 }
 
-static enum dvg_status check_domains(const struct dvg_painter *p) {
+static enum dvg_status check_generator(const struct dvg_painter *p) {
   char asked[256], wanted[256];
   snprintf(asked, sizeof asked, "%s,%s", p->domain[0], p->domain[1]);
   dvg_weights_domain(wanted, sizeof wanted, asked);
   if (strcmp(wanted, p->generator.domains) != 0)
     return dvg_fail(DVG_ERROR_INPUT, "%s: paints the domains %s, but %s are asked for", p->generator.path,
                     p->generator.domains, wanted);
+  if (!dvg_generate_uses_bank(p->set) && !p->generator.variational)
+    return dvg_fail(DVG_ERROR_INPUT,
+                    "%s: was trained without --kl: its attributes have no prior to be drawn from",
+                    p->generator.path);
   return DVG_OK;
 }
 
@@ -68,21 +91,27 @@ static enum dvg_status find_people(void *context) {
   return dvg_pairs_find(&p->people, p->images, p->domain[0], p->domain[1]);
 }
 
-static enum dvg_status load(struct dvg_painter *p, const struct dvg_world *w) {
-  DVG_TRY(dvg_weights_describe(&p->generator, w, p->set->generator, "generator"));
-  DVG_TRY(dvg_weights_describe(&p->sampler, w, p->set->sampler, "identity_sampler"));
-  DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check_domains(p) : DVG_OK));
+static enum dvg_status load_bank(struct dvg_painter *p, const struct dvg_world *w) {
   for (int d = 0; d < 2; d++) DVG_TRY(dvg_bank_create(&p->bank[d], w, &p->generator, p->images, p->domain[d]));
   if (p->set->attributes == DVG_ATTRIBUTES_PERSON) {
     DVG_TRY(dvg_world_root_first(w, find_people, p));
     dvg_info("attributes of %lld people in both %s and %s; %lld people in one of them only are left out",
              (long long)p->people.n_people, p->domain[0], p->domain[1], (long long)p->people.n_one_domain);
   }
+  return DVG_OK;
+}
+
+static enum dvg_status load(struct dvg_painter *p, const struct dvg_world *w) {
+  DVG_TRY(dvg_weights_describe(&p->generator, w, p->set->generator, "generator"));
+  if (uses_sampler(p)) DVG_TRY(dvg_weights_describe(&p->sampler, w, p->set->sampler, "identity_sampler"));
+  else DVG_TRY(dvg_features_open(&p->identities, w, p->set->identities));
+  DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check_generator(p) : DVG_OK));
+  if (dvg_generate_uses_bank(p->set)) DVG_TRY(load_bank(p, w));
   DVG_TRY(dvg_world_agree(w, build(p)));
-  DVG_TRY(dvg_weights_check(&p->sampler_params, "", &p->sampler, w, 1));
+  if (uses_sampler(p)) DVG_TRY(dvg_weights_check(&p->sampler_params, "", &p->sampler, w, 1));
   DVG_TRY(dvg_weights_check(&p->decoder_params, "", &p->generator, w, 1));
   DVG_TRY(dvg_world_agree(w, plan(p)));
-  DVG_TRY(dvg_weights_load(&p->sampler_params, "", &p->sampler, w, 1));
+  if (uses_sampler(p)) DVG_TRY(dvg_weights_load(&p->sampler_params, "", &p->sampler, w, 1));
   DVG_TRY(dvg_weights_load(&p->decoder_params, "", &p->generator, w, 1));
   if (!p->set->recognizer[0]) return DVG_OK;
   DVG_TRY(dvg_embedder_create(&p->scorer, w, p->set->recognizer));
@@ -92,13 +121,16 @@ static enum dvg_status load(struct dvg_painter *p, const struct dvg_world *w) {
 enum dvg_status dvg_painter_create(struct dvg_painter *p, const struct dvg_world *w,
                                    const struct dvg_generate_settings *set, const struct dvg_image_set *images,
                                    struct dvg_lineage *lineage) {
-  *p = (struct dvg_painter){.set = set, .images = images, .domain = {set->domain, set->visible}};
+  *p = (struct dvg_painter){
+      .set = set, .images = images, .domain = {set->domain, set->visible}, .style = {-1, -1}};
   dvg_params_init(&p->sampler_params);
   dvg_params_init(&p->decoder_params);
   DVG_TRY(load(p, w));
   dvg_lineage_add(lineage, "generator", set->generator, p->generator.digest);
-  dvg_lineage_add(lineage, "sampler", set->sampler, p->sampler.digest);
-  dvg_lineage_add(lineage, "bank", set->bank, dvg_artifact_digest(images->file));
+  if (uses_sampler(p)) dvg_lineage_add(lineage, "sampler", set->sampler, p->sampler.digest);
+  else dvg_lineage_add(lineage, "identities", set->identities, dvg_shard_reader_digest(p->identities.reader));
+  if (dvg_generate_uses_bank(p->set))
+    dvg_lineage_add(lineage, "bank", set->bank, dvg_artifact_digest(images->file));
   if (p->scorer.graph) dvg_lineage_add(lineage, "recognizer", set->recognizer, p->scorer.file.digest);
   return DVG_OK;
 }
@@ -113,6 +145,8 @@ void dvg_painter_free(struct dvg_painter *p) {
   dvg_params_free(&p->sampler_params);
   dvg_params_free(&p->decoder_params);
   dvg_pairs_free(&p->people);
+  dvg_features_close(&p->identities);
+  dvg_free(&p->f);
   dvg_embedder_free(&p->scorer);
 }
 
@@ -124,9 +158,19 @@ static void to_bytes(unsigned char *out, const float *planes, int64_t places) {
     for (int64_t c = 0; c < 3; c++) out[s * 3 + c] = (unsigned char)lrintf(255 * planes[c * places + s]);
 }
 
+// What row i's present attempt is drawn with.
+static uint64_t item_of(const struct dvg_batch *b, int64_t i) {
+  return (uint64_t)b->number[i] * DVG_MAX_ATTEMPTS + (uint64_t)b->attempt[i];
+}
+
 // from[i]: the row whose noise and attributes place i gets; its own, or, where there is nothing to make, that
 // of a row that is made.
-static void sample(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from) {
+static enum dvg_status find_identities(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from) {
+  if (!uses_sampler(p)) {
+    for (int64_t i = 0; i < BATCH; i++)
+      DVG_TRY(dvg_features_read(p->f + i * DVG_CODE, &p->identities, b->identity_item[from[i]]));
+    return DVG_OK;
+  }
   float *noise = dvg_graph_values(p->sampling, p->noise);
   for (int64_t i = 0; i < BATCH; i++) {
     struct dvg_rng r;
@@ -134,20 +178,36 @@ static void sample(struct dvg_painter *p, const struct dvg_batch *b, const int64
     dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
   }
   dvg_graph_forward(p->sampling);
+  memcpy(p->f, dvg_graph_values(p->sampling, p->sampled), sizeof(float) * BATCH * DVG_CODE);
+  return DVG_OK;
+}
+
+// Codes and styles of the bank's images.
+static void take_attributes(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from, int d) {
+  const struct dvg_bank *bank = &p->bank[d];
+  float *z = dvg_graph_values(p->painting[d], p->z[d]), *style = dvg_graph_values(p->painting[d], p->style[d]);
+  for (int64_t i = 0; i < BATCH; i++) {
+    int64_t k = bank->place[b->attribute[d][from[i]]];
+    memcpy(z + i * DVG_CODE, bank->z + k * DVG_CODE, DVG_CODE * sizeof *z);
+    memcpy(style + i * bank->n_style, bank->style + k * bank->n_style, (size_t)bank->n_style * sizeof *style);
+  }
+}
+
+// Codes of the prior: of a row's numbers domain 0 takes the first, domain 1 those behind.
+static void draw_attributes(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from, int d) {
+  float *z = dvg_graph_values(p->painting[d], p->z[d]);
+  for (int64_t i = 0; i < BATCH; i++) {
+    struct dvg_rng r;
+    dvg_rng_init(&r, (uint64_t)p->set->seed, DVG_STREAM_PAIR_ATTRIBUTE, item_of(b, from[i]));
+    for (int k = 0; k <= d; k++) dvg_rng_normals(&r, z + i * DVG_CODE, DVG_CODE);
+  }
 }
 
 static void paint(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from, int d) {
-  const struct dvg_bank *bank = &p->bank[d];
   struct dvg_graph *g = p->painting[d];
   int64_t places = p->generator.model.size * p->generator.model.size;
-  memcpy(dvg_graph_values(g, p->identity[d]), dvg_graph_values(p->sampling, p->sampled),
-         sizeof(float) * BATCH * DVG_CODE);
-  for (int64_t i = 0; i < BATCH; i++) {
-    int64_t k = bank->place[b->attribute[d][from[i]]];
-    memcpy(dvg_graph_values(g, p->z[d]) + i * DVG_CODE, bank->z + k * DVG_CODE, DVG_CODE * sizeof(float));
-    memcpy(dvg_graph_values(g, p->style[d]) + i * bank->n_style, bank->style + k * bank->n_style,
-           (size_t)bank->n_style * sizeof(float));
-  }
+  memcpy(dvg_graph_values(g, p->identity[d]), p->f, sizeof(float) * BATCH * DVG_CODE);
+  (dvg_generate_uses_bank(p->set) ? take_attributes : draw_attributes)(p, b, from, d);
   dvg_graph_forward(g);
   const float *planes = dvg_graph_values(g, p->image[d]);
   for (int64_t i = 0; i < BATCH; i++) to_bytes(p->pixels[d] + i * places * 3, planes + i * places * 3, places);
@@ -177,12 +237,13 @@ static enum dvg_status try_once(struct dvg_painter *p, struct dvg_batch *b, cons
   int64_t lead = 0, from[BATCH], bytes = p->generator.model.size * p->generator.model.size * 3;
   while (!active[lead]) lead++;
   for (int64_t i = 0; i < BATCH; i++) from[i] = active[i] ? i : lead;
-  sample(p, b, from);
+  DVG_TRY(find_identities(p, b, from));
   for (int d = 0; d < 2; d++) paint(p, b, from, d);
-  const float *identity = dvg_graph_values(p->sampling, p->sampled);
   for (int64_t i = 0; i < BATCH; i++) {
     if (!active[i]) continue;
-    memcpy(b->identity + i * DVG_CODE, identity + i * DVG_CODE, DVG_CODE * sizeof(float));
+    memcpy(b->identity + i * DVG_CODE, p->f + i * DVG_CODE, DVG_CODE * sizeof(float));
+    if (!uses_sampler(p))
+      DVG_TRY(dvg_features_people(&b->identity_person[i], &p->identities, b->identity_item[i], 1));
     for (int d = 0; d < 2; d++) memcpy(b->pixels[d] + i * bytes, p->pixels[d] + i * bytes, (size_t)bytes);
   }
   return p->scorer.graph ? score(p, b, active) : DVG_OK;
@@ -221,21 +282,21 @@ static void reject(const struct dvg_painter *p, struct dvg_batch *b, int64_t i) 
   b->reason[i] = DVG_REASON_INCONSISTENT;
 }
 
-// Noise and attributes of row i's present attempt.
+// The sources of row i's identity and attributes at its present attempt.
 static void draw(const struct dvg_painter *p, struct dvg_batch *b, int64_t i) {
-  uint64_t seed = (uint64_t)p->set->seed,
-           item = (uint64_t)b->number[i] * DVG_MAX_ATTEMPTS + (uint64_t)b->attempt[i];
-  int64_t row[2];
+  uint64_t seed = (uint64_t)p->set->seed, item = item_of(b, i);
+  int64_t row[2] = {-1, -1};
   struct dvg_rng r;
+  dvg_rng_init(&r, seed, DVG_STREAM_PAIR_IDENTITY, item);
+  b->identity_item[i] = uses_sampler(p) ? (int64_t)item : dvg_rng_below(&r, p->identities.n);
   dvg_rng_init(&r, seed, DVG_STREAM_PAIR_ATTRIBUTE, item);
   if (p->set->attributes == DVG_ATTRIBUTES_PERSON)
     dvg_pairs_draw(&p->people, p->images, dvg_rng_below(&r, p->people.n_items), seed, item, row);
-  else
+  else if (dvg_generate_uses_bank(p->set))
     for (int d = 0; d < 2; d++) row[d] = p->bank[d].row[dvg_rng_below(&r, p->bank[d].n)];
-  b->identity_item[i] = (int64_t)item;
   for (int d = 0; d < 2; d++) {
     b->attribute[d][i] = row[d];
-    b->person[d][i] = p->images->identity[row[d]];
+    b->person[d][i] = row[d] < 0 ? -1 : p->images->identity[row[d]];
   }
 }
 

@@ -22,8 +22,8 @@ struct file {
   const struct dvg_pair_rows *rows;
   struct dvg_artifact *old; // or NULL
   int64_t old_rows;
-  int64_t size; // of the images
-  int is_scored;
+  int64_t size;              // of the images
+  int is_scored, has_person; // has_person: identities are real people's features
   struct dvg_batch batch;
   struct column column[MAX_COLUMNS];
   int n_columns;
@@ -53,6 +53,8 @@ static void list_columns(struct file *f) {
   add_column(f, "identity", "", DVG_F32, b->identity, DVG_CODE * sizeof(float));
   f->column[f->n_columns - 1].n_dims = 2, f->column[f->n_columns - 1].dims[1] = DVG_CODE;
   add_column(f, "identity_item", "", DVG_I64, b->identity_item, sizeof b->identity_item[0]);
+  if (f->has_person)
+    add_column(f, "identity_person", "", DVG_I64, b->identity_person, sizeof b->identity_person[0]);
   add_column(f, "number", "", DVG_I64, b->number, sizeof b->number[0]);
   add_column(f, "fate", "", DVG_U8, b->fate, 1);
   add_column(f, "reason", "", DVG_U8, b->reason, 1);
@@ -63,7 +65,8 @@ static enum dvg_status define(struct file *f, struct dvg_artifact *a, int64_t n)
   DVG_TRY(dvg_artifact_set_text(a, "domain", f->rows->set->domain));
   DVG_TRY(dvg_artifact_set_text(a, "visible", f->rows->set->visible));
   DVG_TRY(dvg_artifact_set_int(a, "seed", f->rows->set->seed));
-  DVG_TRY(dvg_artifact_set_text(a, "identity_source", "noise"));
+  DVG_TRY(dvg_artifact_set_text(a, "identity_source", f->has_person ? "features" : "noise"));
+  if (!dvg_generate_uses_bank(f->rows->set)) DVG_TRY(dvg_artifact_set_text(a, "attribute_source", "noise"));
   DVG_TRY(dvg_artifact_set_int(a, "identity_stream", DVG_STREAM_PAIR_IDENTITY));
   DVG_TRY(dvg_artifact_set_int(a, "attribute_stream", DVG_STREAM_PAIR_ATTRIBUTE));
   for (int k = 0; k < f->n_columns; k++) {
@@ -114,6 +117,7 @@ static enum dvg_status take_shape(struct file *f, const char *path) {
   if (p) {
     f->size = p->generator.model.size;
     f->is_scored = p->scorer.graph != NULL;
+    f->has_person = p->identities.reader != NULL;
     return DVG_OK;
   }
   if (!f->old) return dvg_fail(DVG_ERROR_INPUT, "%s: is missing or damaged: repair the set first", path);
@@ -123,6 +127,7 @@ static enum dvg_status take_shape(struct file *f, const char *path) {
     return dvg_fail(DVG_ERROR_INPUT, "%s: '%s' is no set of square images", path, name);
   f->size = dims[1];
   f->is_scored = dvg_artifact_has(f->old, "cos_pair");
+  f->has_person = dvg_artifact_has(f->old, "identity_person");
   return DVG_OK;
 }
 
@@ -147,7 +152,9 @@ static enum dvg_status take_old(struct file *f, int64_t first, unsigned char *to
   for (int64_t i = b->from; i < b->from + n; i++) {
     int known = b->number[i] == b->first + i; // and what draws on no image of the bank is no row of ours
     for (int d = 0; d < 2; d++)
-      known = known && b->attribute[d][i] >= 0 && b->attribute[d][i] < f->rows->n_images;
+      known = known && (dvg_generate_uses_bank(f->rows->set)
+                            ? b->attribute[d][i] >= 0 && b->attribute[d][i] < f->rows->n_images
+                            : b->attribute[d][i] == -1);
     todo[i] = !known;
   }
   return DVG_OK;
