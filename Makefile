@@ -169,7 +169,7 @@ help:
 	@echo "make test-sanitize  the same under the address and the undefined-behaviour sanitizer"
 	@echo "make test-slurm runs the pipeline through sbatch, on a Slurm of two nodes on this machine (installs it)"
 	@echo "make fuzz       feed the readers of foreign files with broken ones (clang; FUZZ_SECONDS=60 for each, ONLY=SUBSTRING)"
-	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; makes 100,000 shards"
+	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; makes 100,000 shards, a million pairs"
 	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch"
 	@echo "make install    programs, jobs, man pages, completion and module file below PREFIX (/usr/local), in DESTDIR"
 	@echo "make deps       install the Debian packages"
