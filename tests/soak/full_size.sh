@@ -14,7 +14,7 @@ check "recogniser" run 0 make_weights --width 1 --size 128 --out f.h5
 check "features" run 0 dvg-extract --images toy.h5 --weights f.h5 --per-shard 4 --out features
 check "sampler" run 0 make_weights --net identity_sampler --width 1 --out s.h5
 
-# on RANKS: every stage, each from what it made on these ranks.
+# on RANKS: every stage. The name of an input is part of a digest: the pairs are those of one rank for all.
 on() {
   local n=$1
   check "extract on $n" run "$n" dvg-extract --images toy.h5 --weights f.h5 --per-shard 4 --out "extract_$n"
@@ -24,7 +24,7 @@ on() {
     --batch 3 --micro-batch 1 --steps 2 --out "generator_$n"
   check "generate on $n" run "$n" dvg-generate --generator "generator_$n/generator.h5" --sampler s.h5 --bank toy.h5 --domain NIR --recognizer f.h5 \
     --count 11 --per-shard 3 --out "generate_$n"
-  check "recogniser on $n" run "$n" dvg-train-recognizer --images toy.h5 --start f.h5 --pairs "generate_$n" --domain NIR \
+  check "recogniser on $n" run "$n" dvg-train-recognizer --images toy.h5 --start f.h5 --pairs generate_1 --domain NIR \
     --batch 6 --generated 6 --micro-batch 2 --head-batch 6 --head-epochs 1 --steps 2 --out "recognizer_$n"
 }
 
