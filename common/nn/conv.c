@@ -335,15 +335,16 @@ int64_t dvg_conv_scratch(const struct dvg_conv *s, int64_t N) {
   }
 }
 
-int64_t dvg_conv_packed(const struct dvg_conv *s, int backward) {
-  if (path_of(s) != WINOGRAD) return 0;
-  return backward ? winograd()->packed_floats(s->K, s->C) : winograd()->packed_floats(s->C, s->K);
+int64_t dvg_conv_packed(const struct dvg_conv *s, enum dvg_filters use) {
+  if (path_of(s) != WINOGRAD || (use == DVG_FILTERS_MFM && s->K % 2 != 0)) return 0;
+  const struct winograd_shape shape = winograd_shape(s, 1, use == DVG_FILTERS_BACKWARD);
+  return winograd()->packed_floats(shape.in, shape.out, use);
 }
 
-void dvg_conv_pack(const struct dvg_conv *s, float *packed, const float *weight, int backward) {
-  if (path_of(s) != WINOGRAD) return;
-  if (backward) winograd()->pack(packed, weight, s->K, s->C, 1);
-  else winograd()->pack(packed, weight, s->C, s->K, 0);
+void dvg_conv_pack(const struct dvg_conv *s, float *packed, const float *weight, enum dvg_filters use) {
+  if (dvg_conv_packed(s, use) == 0) return;
+  const struct winograd_shape shape = winograd_shape(s, 1, use == DVG_FILTERS_BACKWARD);
+  winograd()->pack(packed, weight, shape.in, shape.out, use);
 }
 
 void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const float *weight,
@@ -352,7 +353,7 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
   switch (path_of(s)) {
   case WINOGRAD: {
     const struct winograd_shape shape = winograd_shape(s, N, 0);
-    winograd()->convolve(&shape, y, x, packed, bias, 0, scratch);
+    winograd()->convolve(&shape, y, x, packed, bias, WINOGRAD_OVERWRITE, scratch);
     break;
   }
   case POINTWISE:
@@ -378,13 +379,20 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
   }
 }
 
+void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, const float *x, const float *packed,
+                          const float *bias, int64_t N, float *scratch) {
+  assert(dvg_conv_packed(s, DVG_FILTERS_MFM) > 0);
+  const struct winograd_shape shape = winograd_shape(s, N, 0);
+  winograd()->convolve(&shape, y, x, packed, bias, WINOGRAD_MFM, scratch);
+}
+
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
                             const float *packed, int64_t N, int add, float *scratch) {
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD: {
     const struct winograd_shape shape = winograd_shape(s, N, 1);
-    winograd()->convolve(&shape, dx, dy, packed, NULL, add, scratch);
+    winograd()->convolve(&shape, dx, dy, packed, NULL, add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, scratch);
     break;
   }
   case POINTWISE:

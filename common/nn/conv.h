@@ -23,14 +23,19 @@ int64_t dvg_conv_Q(const struct dvg_conv *s);
 // Floats of scratch that any of the functions below needs for a batch of N.
 int64_t dvg_conv_scratch(const struct dvg_conv *s, int64_t N);
 
-// Filters prepared once an update: floats needed (0: this shape uses the weights as they are, `packed` is ignored).
-// `backward` 0: for dvg_conv_forward; 1: for dvg_conv_backward_data.
-int64_t dvg_conv_packed(const struct dvg_conv *s, int backward);
-void dvg_conv_pack(const struct dvg_conv *s, float *packed, const float *weight, int backward);
+// Filters prepared once an update: for dvg_conv_forward, dvg_conv_backward_data, dvg_conv_forward_mfm.
+enum dvg_filters { DVG_FILTERS_FORWARD, DVG_FILTERS_BACKWARD, DVG_FILTERS_MFM, DVG_N_FILTERS };
+// Floats needed; 0: this shape uses the weights as they are and `packed` is ignored, or has no such function.
+int64_t dvg_conv_packed(const struct dvg_conv *s, enum dvg_filters use);
+void dvg_conv_pack(const struct dvg_conv *s, float *packed, const float *weight, enum dvg_filters use);
 
 // y (N,K,P,Q) = x (N,C,H,W) * weight + bias (K, or NULL).
 void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const float *weight, const float *packed,
                       const float *bias, int64_t N, float *scratch);
+
+// y (N,K/2,P,Q) = max-feature-map (layers.h) of what dvg_conv_forward gives, bit by bit, without writing that down: for shapes whose
+// dvg_conv_packed(s, DVG_FILTERS_MFM) is not 0 (3x3 stride 1, K even).
+void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, const float *x, const float *packed, const float *bias, int64_t N, float *scratch);
 
 // dx = gradient with respect to x; added to dx when `add`, else dx is overwritten.
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,

@@ -28,6 +28,7 @@ struct node {
   int64_t weight, bias;      // indices into params, bias -1: none
   struct dvg_conv conv;
   double gain;
+  int mfm; // conv: index of the node that computes it together with its maximum and leaves it no values; -1: none
 
   float slope;         // norm, leaky_relu
   int64_t first;       // norm: style_first; rows: first row
@@ -86,6 +87,6 @@ extern const struct operation dvg_op_input, dvg_op_conv, dvg_op_linear, dvg_op_m
     dvg_op_hinge_dot, dvg_op_softmax, dvg_op_kl, dvg_op_softplus;
 
 // Prepared filters of a conv node, made anew when the parameters have changed.
-void dvg_node_pack(struct node *n, int backward);
+void dvg_node_pack(struct node *n, enum dvg_filters use);
 
 #endif

@@ -21,13 +21,13 @@ static void nothing(struct dvg_graph *g, struct node *n) {
 
 // ---- convolutions and linear maps
 
-void dvg_node_pack(struct node *n, int backward) {
+void dvg_node_pack(struct node *n, enum dvg_filters use) {
   struct dvg_param *p = &n->params->list[n->weight];
   // Another node may use the same weights with another stride, which needs none.
-  if (dvg_conv_packed(&n->conv, backward) == 0) return;
-  if (!p->packed[backward] || p->packed_version[backward] == n->params->version) return;
-  dvg_conv_pack(&n->conv, p->packed[backward], n->params->value + p->first, backward);
-  p->packed_version[backward] = n->params->version;
+  if (dvg_conv_packed(&n->conv, use) == 0) return;
+  if (!p->packed[use] || p->packed_version[use] == n->params->version) return;
+  dvg_conv_pack(&n->conv, p->packed[use], n->params->value + p->first, use);
+  p->packed_version[use] = n->params->version;
 }
 
 static const float *weight_of(const struct node *n) {
@@ -48,7 +48,8 @@ static int trains(const struct node *n) {
 }
 
 static void conv_forward(struct dvg_graph *g, struct node *n) {
-  dvg_node_pack(n, 0);
+  if (n->mfm >= 0) return;
+  dvg_node_pack(n, DVG_FILTERS_FORWARD);
   dvg_conv_forward(&n->conv, Y, X(0), weight_of(n), n->params->list[n->weight].packed[0], bias_of(n),
                    n->shape.N, g->scratch);
 }
@@ -58,7 +59,7 @@ static void conv_backward(struct dvg_graph *g, struct node *n) {
     dvg_conv_backward_weight(&n->conv, dweight_of(n), dbias_of(n), X(0), DY, n->shape.N, g->scratch);
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
   if (!dx) return;
-  dvg_node_pack(n, 1);
+  dvg_node_pack(n, DVG_FILTERS_BACKWARD);
   dvg_conv_backward_data(&n->conv, dx, DY, weight_of(n), n->params->list[n->weight].packed[1], n->shape.N, add,
                          g->scratch);
 }
@@ -76,7 +77,15 @@ static void linear_backward(struct dvg_graph *g, struct node *n) {
 // ---- layers
 
 static void mfm_forward(struct dvg_graph *g, struct node *n) {
-  dvg_mfm_forward(Y, X(0), n->shape.N, n->shape.C, PLACES);
+  struct node *conv = IN(0);
+  if (conv->mfm < 0) {
+    dvg_mfm_forward(Y, X(0), n->shape.N, n->shape.C, PLACES);
+    return;
+  }
+  dvg_node_pack(conv, DVG_FILTERS_MFM);
+  dvg_conv_forward_mfm(&conv->conv, Y, dvg_node_values(g, &g->nodes[conv->in[0]]),
+                       conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N,
+                       g->scratch);
 }
 static void mfm_backward(struct dvg_graph *g, struct node *n) {
   int add;

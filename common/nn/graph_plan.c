@@ -51,6 +51,26 @@ static enum dvg_status find_gradients(struct dvg_graph *g) {
   return DVG_OK;
 }
 
+static void count_consumers(int *n_consumers, const struct dvg_graph *g) {
+  memset(n_consumers, 0, MAX_NODES * sizeof *n_consumers);
+  for (int i = 0; i < g->n_nodes; i++)
+    for (int k = 0; k < g->nodes[i].n_in; k++) n_consumers[g->nodes[i].in[k]]++;
+}
+
+// A convolution whose max-feature-map is all that is wanted of it: where no backward needs both halves.
+static void join_mfm(struct dvg_graph *g) {
+  int n_consumers[MAX_NODES];
+  count_consumers(n_consumers, g);
+  for (int i = 0; i < g->n_nodes; i++) {
+    const struct node *n = &g->nodes[i];
+    if (n->op != &dvg_op_mfm || n->needs_gradient) continue;
+    struct node *x = &g->nodes[n->in[0]];
+    if (x->op == &dvg_op_conv && !x->kept && n_consumers[n->in[0]] == 1 &&
+        dvg_conv_packed(&x->conv, DVG_FILTERS_MFM) > 0)
+      x->mfm = i;
+  }
+}
+
 static int new_buffer(struct dvg_graph *g, int64_t count, int born) {
   g->buffers[g->n_buffers] = (struct buffer){.count = count, .born = born, .dies = born};
   return g->n_buffers++;
@@ -72,13 +92,12 @@ static int overwritten_input(const struct dvg_graph *g, const struct node *n, co
 }
 
 static void plan_values(struct dvg_graph *g) {
-  int n_consumers[MAX_NODES] = {0}, end = 2 * g->n_nodes;
-  for (int i = 0; i < g->n_nodes; i++)
-    for (int k = 0; k < g->nodes[i].n_in; k++) n_consumers[g->nodes[i].in[k]]++;
+  int n_consumers[MAX_NODES], end = 2 * g->n_nodes;
+  count_consumers(n_consumers, g);
   for (int i = 0; i < g->n_nodes; i++) {
     struct node *n = &g->nodes[i];
     int backward = 2 * g->n_nodes - 1 - i, k = shares_input(n) ? 0 : overwritten_input(g, n, n_consumers);
-    if (is_loss(n)) n->buffer = -1;
+    if (is_loss(n) || n->mfm >= 0) n->buffer = -1;
     else if (k >= 0) {
       const struct node *x = &g->nodes[n->in[k]];
       n->buffer = x->buffer;
@@ -91,14 +110,16 @@ static void plan_values(struct dvg_graph *g) {
     live_until(g, n->buffer, n->kept ? end : i);
     if (n->needs_gradient && n->op->reads_output) live_until(g, n->buffer, backward);
     for (int j = 0; j < n->n_in; j++)
-      live_until(g, g->nodes[n->in[j]].buffer, n->needs_gradient && backward_reads_input(n) ? backward : i);
+      live_until(g, g->nodes[n->in[j]].buffer,
+                 n->needs_gradient && backward_reads_input(n) ? backward
+                 : n->mfm >= 0                                ? n->mfm
+                                                              : i);
   }
 }
 
 static void plan_gradients(struct dvg_graph *g) {
-  int n_consumers[MAX_NODES] = {0};
-  for (int i = 0; i < g->n_nodes; i++)
-    for (int k = 0; k < g->nodes[i].n_in; k++) n_consumers[g->nodes[i].in[k]]++;
+  int n_consumers[MAX_NODES];
+  count_consumers(n_consumers, g);
   // In forward order, so that a node that shares memory finds its input's buffer. A gradient is born at its
   // first writing, the backward of its last consumer, and read at the backward of its own node.
   for (int i = 0; i < g->n_nodes; i++) {
@@ -175,11 +196,14 @@ static enum dvg_status plan_weights(struct dvg_graph *g) {
     int64_t scratch = dvg_conv_scratch(&n->conv, n->shape.N);
     if (scratch > g->scratch_count) g->scratch_count = scratch;
     struct dvg_param *p = &n->params->list[n->weight];
-    for (int backward = 0; backward < 2; backward++) {
-      int64_t count = dvg_conv_packed(&n->conv, backward);
-      int wanted = !backward || (n->needs_gradient && g->nodes[n->in[0]].needs_gradient);
-      if (count > 0 && wanted && !p->packed[backward])
-        DVG_TRY(DVG_NEW(&p->packed[backward], count, "prepared filters"));
+    const int wanted[DVG_N_FILTERS] = {[DVG_FILTERS_FORWARD] = n->mfm < 0,
+                                       [DVG_FILTERS_BACKWARD] =
+                                           n->needs_gradient && g->nodes[n->in[0]].needs_gradient,
+                                       [DVG_FILTERS_MFM] = n->mfm >= 0};
+    for (int use = 0; use < DVG_N_FILTERS; use++) {
+      int64_t count = dvg_conv_packed(&n->conv, (enum dvg_filters)use);
+      if (count > 0 && wanted[use] && !p->packed[use])
+        DVG_TRY(DVG_NEW(&p->packed[use], count, "prepared filters"));
     }
   }
   return DVG_OK;
@@ -194,6 +218,7 @@ enum dvg_status dvg_graph_plan(struct dvg_graph *g, int training) {
   if (g->planned) return dvg_fail(DVG_ERROR_INTERNAL, "graph: it is planned already");
   g->training = training;
   DVG_TRY(find_gradients(g));
+  join_mfm(g);
   DVG_TRY(DVG_NEW(&g->buffers, 3 * (int64_t)g->n_nodes, "memory plan"));
   plan_values(g);
   plan_gradients(g);

@@ -14,8 +14,7 @@ void dvg_params_init(struct dvg_params *p) {
 
 void dvg_params_free(struct dvg_params *p) {
   for (int64_t i = 0; i < p->n_params; i++) {
-    dvg_free(&p->list[i].packed[0]);
-    dvg_free(&p->list[i].packed[1]);
+    for (int use = 0; use < DVG_N_FILTERS; use++) dvg_free(&p->list[i].packed[use]);
   }
   dvg_free(&p->list);
   dvg_free(&p->value);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/base/status.h"
+#include "common/nn/conv.h"
 
 enum { DVG_PARAM_NAME = 96 };
 
@@ -17,8 +18,8 @@ struct dvg_param {
   int64_t dims[4], first, count; // place in the flat arrays
   int64_t fan_in;                // inputs of one output value, for the initialisation
   int frozen;                    // takes no gradient
-  float *packed[2];              // prepared filters (conv.h): forward, backward; owned; NULL until a graph needs them
-  uint64_t packed_version[2];    // version they were made from
+  float *packed[DVG_N_FILTERS];  // prepared filters (conv.h), by their use; owned; NULL until a graph needs them
+  uint64_t packed_version[DVG_N_FILTERS]; // version they were made from
 };
 
 struct dvg_params {

@@ -6,24 +6,31 @@
 
 #include <stdint.h>
 
+#include "common/nn/conv.h"
+
 // One convolution: N images of H x W with `in` channels become N images of H x W with `out` channels.
 // For the gradient of the data the roles swap: `in` counts the channels of dy, `out` those of dx.
 struct winograd_shape {
   int64_t in, out, H, W, N;
 };
 
+// What becomes of the outputs: they overwrite y, are added to it, or y (N,out/2,H,W) is the larger of the first
+// and the second half of the channels (max-feature-map), a NaN before all.
+enum winograd_output { WINOGRAD_OVERWRITE, WINOGRAD_ADD, WINOGRAD_MFM };
+
 struct winograd_kernels {
   const char *name;
-  // Floats of filters in the transform domain, and that transform. weight is (K, C, 3, 3); `backward` prepares
-  // the filters for the gradient of the data: in = K, out = C, turned by 180 degrees.
-  int64_t (*packed_floats)(int64_t in, int64_t out);
-  void (*pack)(float *packed, const float *weight, int64_t in, int64_t out, int backward);
+  // Floats of filters in the transform domain, and that transform. weight is (K, C, 3, 3); DVG_FILTERS_BACKWARD
+  // prepares the filters for the gradient of the data: in = K, out = C, turned by 180 degrees; DVG_FILTERS_MFM
+  // for WINOGRAD_MFM.
+  int64_t (*packed_floats)(int64_t in, int64_t out, enum dvg_filters use);
+  void (*pack)(float *packed, const float *weight, int64_t in, int64_t out, enum dvg_filters use);
   // Floats of scratch for `convolve` and for `weight_gradient`.
   int64_t (*convolve_floats)(const struct winograd_shape *s);
   int64_t (*gradient_floats)(const struct winograd_shape *s);
-  // y (N,out,H,W) = x (N,in,H,W) * packed + bias (out, or NULL), added to y when `add`.
+  // y (N,out,H,W) = x (N,in,H,W) * packed + bias (out, or NULL).
   void (*convolve)(const struct winograd_shape *s, float *y, const float *x, const float *packed,
-                   const float *bias, int add, float *scratch);
+                   const float *bias, enum winograd_output output, float *scratch);
   // dweight (out,in,3,3) += gradient; dbias (out, or NULL) += sums of dy (N,out,H,W).
   void (*weight_gradient)(const struct winograd_shape *s, float *dweight, float *dbias, const float *x,
                           const float *dy, float *scratch);

@@ -15,6 +15,10 @@
 // last one perhaps of one: [panel][f][row][lane]. Each sum runs over its channels in order, whatever the block
 // or the row it is in: so an image's result does not depend on the other images.
 //
+// A max-feature-map compares channel c with channel c + out/2: its filters are stored so that a panel holds a
+// vector of the first half and the same one of the second half, and the larger is taken before anything is
+// written.
+//
 // This file is compiled once per instruction set; DVG_KERNELS names the table it exports.
 #include <stddef.h>
 #include <string.h>
@@ -218,6 +222,23 @@ static void store_channels(float *y, int64_t stride, int64_t n_channels, int64_t
   else store_channels_any(y, stride, n_channels, n_places, window, 0);
 }
 
+// ---- the order of output channels in packed filters and in M
+
+// The `count` channels from `first` on are the lanes of a vector.
+struct channels {
+  int64_t first, count;
+};
+
+static int64_t vectors_of(int64_t out, int mfm) {
+  return mfm ? (out / 2 + LANES - 1) / LANES * 2 : (out + LANES - 1) / LANES;
+}
+
+static struct channels channels_of(int64_t vector, int64_t out, int mfm) {
+  if (!mfm) return (struct channels){vector * LANES, at_most(out - vector * LANES, LANES)};
+  const int64_t half = out / 2, begin = vector / 2 * LANES;
+  return (struct channels){vector % 2 * half + begin, at_most(half - begin, LANES)};
+}
+
 // ---- the grid of tiles and the layout of scratch
 
 struct grid {
@@ -267,7 +288,7 @@ struct work {
 
 static struct work lay_out(float *scratch, const struct winograd_shape *s, const struct grid *g, int gradient) {
   const int64_t tiles = g->block_rows * g->across;
-  const int64_t out = round_up(s->out, LANES), m_width = gradient ? out : at_most(out, PANEL);
+  const int64_t out = round_up(s->out, LANES), m_width = gradient ? out : PANEL;
   struct work w = {0};
   w.v = take(&scratch, &w.floats, FREQUENCIES * frequency_stride(tiles, round_up(s->in, LANES)));
   w.m = take(&scratch, &w.floats, FREQUENCIES * frequency_stride(tiles, m_width));
@@ -456,26 +477,38 @@ INLINE void inverse_row(float *const window[2], const float *m, int64_t stride, 
       inverse_tile(window[h] + 4 * t * LANES, g->W, m + (t * vecs + h) * LANES, stride, bias[h], g->W - 4 * t);
 }
 
-// The tile rows first .. last-1 of the panel of channels that begins at `panel`: m -> y (N, channels, H, W).
-static void transform_output(float *y, const float *m, int64_t stride, int64_t panel, int64_t channels,
-                             const float *bias, int add, const struct grid *g, int64_t first, int64_t last,
-                             const struct work *w) {
+// a = the larger of a and b, a NaN before all; a comparison's lanes are all ones or zeros.
+static void take_larger(float *a, const float *b, int64_t n_places) {
+  for (int64_t p = 0; p < n_places; p++) {
+    const vec x = load(a + p * LANES), y = load(b + p * LANES);
+    const lanes_int first = (x >= y) | (x != x);
+    store(a + p * LANES, (vec)(((lanes_int)x & first) | ((lanes_int)y & ~first)));
+  }
+}
+
+// The tile rows first .. last-1 of the panel that begins at vector number `vector`: m -> y (N, channels, H, W).
+static void transform_output(float *y, const float *m, int64_t stride, int64_t vector, const int vecs,
+                             int64_t channels, const float *bias, enum winograd_output output,
+                             const struct grid *g, int64_t first, int64_t last, const struct work *w) {
   const int64_t places = g->H * g->W;
-  const int vecs = channels - panel > LANES ? 2 : 1;
+  const int mfm = output == WINOGRAD_MFM;
   float *const window[2] = {window_start(w->window[0][0]), window_start(w->window[1][0])};
+  struct channels part[2] = {{0}};
   vec b[2] = {{0}};
-  if (bias)
-    for (int64_t l = 0; l < at_most(channels - panel, PANEL); l++) b[l / LANES][l % LANES] = bias[panel + l];
+  for (int h = 0; h < vecs; h++) {
+    part[h] = channels_of(vector + h, channels, mfm);
+    for (int64_t l = 0; bias && l < part[h].count; l++) b[h][l] = bias[part[h].first + l];
+  }
+  if (mfm) channels /= 2;
   for (int64_t r = first; r < last; r++) {
     const float *tiles = m + (r - first) * g->across * vecs * LANES;
     if (vecs == 2) inverse_row(window, tiles, stride, b, 2, g);
     else inverse_row(window, tiles, stride, b, 1, g);
     const int64_t top = r % g->down * 4, n_places = at_most(g->H - top, 4) * g->W;
-    for (int h = 0; h < vecs; h++) {
-      const int64_t k = panel + h * LANES;
-      store_channels(y + ((r / g->down * channels + k) * g->H + top) * g->W, places,
-                     at_most(channels - k, LANES), n_places, window[h], add);
-    }
+    if (mfm) take_larger(window[0], window[1], n_places);
+    for (int h = 0; h < (mfm ? 1 : vecs); h++)
+      store_channels(y + ((r / g->down * channels + part[h].first) * g->H + top) * g->W, places, part[h].count,
+                     n_places, window[h], output == WINOGRAD_ADD);
   }
 }
 
@@ -499,17 +532,19 @@ static void pack_filter(float *u, int64_t stride, const float *g, int backward) 
   }
 }
 
-static int64_t packed_floats(int64_t in, int64_t out) {
-  return FREQUENCIES * in * round_up(out, LANES);
+static int64_t packed_floats(int64_t in, int64_t out, enum dvg_filters use) {
+  return FREQUENCIES * in * vectors_of(out, use == DVG_FILTERS_MFM) * LANES;
 }
 
 // -> u[panel][frequency][in][lane].
-static void pack(float *packed, const float *weight, int64_t in, int64_t out, int backward) {
+static void pack(float *packed, const float *weight, int64_t in, int64_t out, enum dvg_filters use) {
+  const int mfm = use == DVG_FILTERS_MFM, backward = use == DVG_FILTERS_BACKWARD;
+  const int64_t vectors = vectors_of(out, mfm);
   float window[(9 * FILTERS_AT_ONCE + 2 * LANES) * LANES];
-  for (int64_t k = 0; k < out; k += LANES) {
-    const int64_t panel = k / PANEL * PANEL, width = at_most(round_up(out, LANES) - panel, PANEL);
-    const int64_t n = at_most(out - k, LANES);
-    float *u = packed + panel * FREQUENCIES * in + (k - panel);
+  for (int64_t vector = 0; vector < vectors; vector++) {
+    const int64_t panel = vector / 2 * 2, width = at_most(vectors - panel, 2) * LANES;
+    const int64_t k = channels_of(vector, out, mfm).first, n = channels_of(vector, out, mfm).count;
+    float *u = packed + panel * LANES * FREQUENCIES * in + (vector - panel) * LANES;
     for (int64_t c = 0; c < in; c += FILTERS_AT_ONCE) {
       const int64_t n_filters = at_most(in - c, FILTERS_AT_ONCE);
       if (backward) // the output's channels are the inner ones of weight: each input channel is a run of 9
@@ -649,21 +684,22 @@ static void product_gradient(float *du, const float *v, int64_t width, const flo
 // ---- the convolution and its gradient
 
 static void convolve(const struct winograd_shape *s, float *y, const float *x, const float *packed,
-                     const float *bias, int add, float *scratch) {
+                     const float *bias, enum winograd_output output, float *scratch) {
   const struct grid g = make_grid(s);
   const struct work w = lay_out(scratch, s, &g, 0);
-  const int64_t in_width = round_up(s->in, LANES), out_width = round_up(s->out, LANES);
+  const int64_t in_width = round_up(s->in, LANES), vectors = vectors_of(s->out, output == WINOGRAD_MFM);
   for (int64_t first = 0; first < g.rows; first += g.block_rows) {
     const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
     const int64_t v_stride = frequency_stride(tiles, in_width);
     transform_input(w.v, v_stride, x, s->in, &g, first, last, &w);
-    for (int64_t panel = 0; panel < out_width; panel += PANEL) {
-      const int64_t width = at_most(out_width - panel, PANEL), m_stride = frequency_stride(tiles, width);
-      const float *u = packed + panel * FREQUENCIES * s->in;
+    for (int64_t vector = 0; vector < vectors; vector += 2) {
+      const int vecs = (int)at_most(vectors - vector, 2);
+      const int64_t width = vecs * LANES, m_stride = frequency_stride(tiles, width);
+      const float *u = packed + vector * LANES * FREQUENCIES * s->in;
       for (int64_t f = 0; f < FREQUENCIES; f++)
         product_forward(w.m + f * m_stride, w.v + f * v_stride, in_width, u + f * s->in * width, tiles, s->in,
-                        (int)(width / LANES));
-      transform_output(y, w.m, m_stride, panel, s->out, bias, add, &g, first, last, &w);
+                        vecs);
+      transform_output(y, w.m, m_stride, vector, vecs, s->out, bias, output, &g, first, last, &w);
     }
   }
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/nn/layers.h"
 #include "tests/check.h"
 
 // Winograd: sums of products of transformed values, whose rounding is that of numbers some times larger than
@@ -149,6 +150,37 @@ static void check_forward(const struct dvg_conv *s, const char *name, const stru
   drop(&y), drop(&scratch), drop(&u);
 }
 
+// The same bits as the maximum of the two halves after the convolution; a NaN in an image or in either half is
+// seen.
+static void check_mfm(const struct dvg_conv *s, const char *name, struct array *x, const struct array *w,
+                      const struct array *bias, int64_t N) {
+  const int64_t n_packed = dvg_conv_packed(s, DVG_FILTERS_MFM), places = s->H * s->W, half = s->K / 2 * places;
+  if (n_packed == 0) return;
+  struct array y = output(2 * N * half, 18), want = output(N * half, 19), got = output(N * half, 20),
+               u = output(dvg_conv_packed(s, DVG_FILTERS_FORWARD), 21), joint = output(n_packed, 22),
+               scratch = scratch_of(dvg_conv_scratch(s, N));
+  dvg_conv_pack(s, u.at, w->at, DVG_FILTERS_FORWARD);
+  dvg_conv_pack(s, joint.at, w->at, DVG_FILTERS_MFM);
+  float spare, *const nan_at[4] = {&spare, x->at, bias->at, bias->at + s->K / 2};
+  for (int k = 0; k < 4; k++) {
+    const float kept = k > 0 ? *nan_at[k] : 0;
+    *nan_at[k] = NAN;
+    dvg_conv_forward(s, y.at, x->at, w->at, u.at, bias->at, N, scratch.at);
+    dvg_mfm_forward(want.at, y.at, N, s->K / 2, places);
+    dvg_conv_forward_mfm(s, got.at, x->at, joint.at, bias->at, N, scratch.at);
+    int64_t n_wrong = 0, n_nan = 0;
+    for (int64_t i = 0; i < N * half; i++) {
+      n_nan += isnan(got.at[i]) != 0;
+      n_wrong += isnan(want.at[i]) ? !isnan(got.at[i]) : memcmp(&got.at[i], &want.at[i], sizeof(float)) != 0;
+    }
+    if (n_wrong || (n_nan > 0) != (k > 0)) printf("%s: %lld of the maxima differ\n", name, (long long)n_wrong);
+    CU_ASSERT_EQUAL(n_wrong, 0);
+    CU_ASSERT_EQUAL(n_nan > 0, k > 0);
+    *nan_at[k] = kept;
+  }
+  drop(&y), drop(&want), drop(&got), drop(&u), drop(&joint), drop(&scratch);
+}
+
 static void check_backward_data(const struct dvg_conv *s, const char *name, const struct array *dy,
                                 const struct array *w, double *want, int64_t N, double tolerance) {
   const int64_t n_x = N * s->C * s->H * s->W;
@@ -213,6 +245,7 @@ static void check_shape(const struct dvg_conv *s, int64_t N) {
              (int)s->C, (int)s->K, (int)s->H, (int)s->W, (int)s->kernel, (int)s->stride, (int)s->pad, (int)N,
              is_winograd ? kernel_tables[t] : "");
     check_forward(s, name, &x, &w, &bias, want.y, N, tolerance);
+    check_mfm(s, name, &x, &w, &bias, N);
     check_backward_data(s, name, &dy, &w, want.dx, N, tolerance);
     check_backward_weight(s, name, &x, &dy, &want, n_w, N, tolerance);
   }
@@ -226,7 +259,8 @@ static void check_shape(const struct dvg_conv *s, int64_t N) {
 static void winograd_odd_sizes(void) {
   static const int64_t sizes[][2] = {{1, 1}, {1, 9}, {2, 3}, {3, 2},  {4, 4},  {5, 7},
                                      {7, 5}, {8, 8}, {9, 1}, {13, 9}, {17, 33}};
-  static const int64_t channels[][2] = {{1, 1}, {1, 33}, {3, 5}, {5, 3}, {7, 13}, {12, 24}, {31, 1}, {32, 31}};
+  static const int64_t channels[][2] = {{1, 1},   {1, 33}, {3, 5},  {5, 3},  {7, 13},
+                                        {12, 24}, {5, 70}, {31, 1}, {32, 31}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
     for (size_t j = 0; j < sizeof channels / sizeof *channels; j++)
       for (int64_t N = 1; N <= 3; N += 2)
