@@ -34,6 +34,15 @@ static const struct dvg_option options[] = {
     DVG_OPTION_TEXT(
         struct dvg_evaluate, far, "far", "",
         "FARs to report, comma separated, each at least 1/impostors [0.1 to 1e-05, as far as possible]"),
+    DVG_OPTION_CHOICE(struct dvg_evaluate, far_convention, "far-convention", "conservative",
+                      "conservative|liberal",
+                      "TAR at the last threshold with FAR <= t, or at the first with FAR > t"),
+    DVG_OPTION_INT(struct dvg_evaluate, bootstrap, "bootstrap", "1000", 0, 1000000,
+                   "replicates of the bootstrap over people, for intervals; 0: none"),
+    DVG_OPTION_REAL(struct dvg_evaluate, confidence, "confidence", "0.95", 0.5, 0.999,
+                    "part of the replicates within an interval"),
+    DVG_OPTION_PATH(struct dvg_evaluate, against, "against", "",
+                    "folder of an evaluation of another recogniser on the same images, to compare with"),
     DVG_OPTION_INT(struct dvg_evaluate, pairs_sample, "pairs-sample", "10000", 0, 9e15,
                    "pairs of the set to look at, evenly spread; 0: all"),
     DVG_OPTION_FLAG(struct dvg_evaluate, store_scores, "store-scores", "yes",
@@ -93,6 +102,20 @@ static enum dvg_status check_fars(const struct dvg_report *r) {
   return DVG_OK;
 }
 
+static enum dvg_status open_against(struct dvg_report *r, struct dvg_against *a) {
+  const struct dvg_evaluate *s = r->settings;
+  if (!s->against[0]) return DVG_OK;
+  const struct dvg_against_terms terms = {.protocol = r->protocol,
+                                          .seed = (uint64_t)s->seed,
+                                          .n_replicates = s->bootstrap,
+                                          .far_convention = dvg_report_convention(s),
+                                          .far = r->far,
+                                          .n_fars = r->n_fars};
+  DVG_TRY(dvg_against_open(a, s->against, &terms));
+  r->against = a;
+  return DVG_OK;
+}
+
 // Says on rank 0 what all ranks find alike.
 static enum dvg_status said_once(const struct dvg_world *w, enum dvg_status (*check)(const struct dvg_report *),
                                  const struct dvg_report *r) {
@@ -123,8 +146,9 @@ static enum dvg_status begin_file(struct output *out, const struct dvg_report *r
     if (g->set != q->set) dvg_lineage_add(&l, "probes", path_q, dvg_artifact_digest(q->set->file));
   }
   if (r->quality) dvg_lineage_add(&l, "pairs", s->pairs, r->quality->digest);
+  if (r->against) dvg_lineage_add(&l, "against", s->against, r->against->digest);
   DVG_TRY_GOTO(dvg_text(&path, "%s/evaluation.h5", s->out));
-  DVG_TRY_GOTO(dvg_lineage_create(&out->file, path, "evaluation", 1, &l));
+  DVG_TRY_GOTO(dvg_lineage_create(&out->file, path, "evaluation", 2, &l));
   DVG_TRY_GOTO(dvg_report_write(out->file, r));
   if (out->store)
     status = dvg_artifact_define(out->file, "score", DVG_F32, 2,
@@ -160,12 +184,16 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
   struct dvg_report r = {.settings = s};
   struct dvg_protocol protocol = {.same_set = 0};
   struct dvg_scores scores = {.place = NULL};
+  struct dvg_bootstrap bootstrap = {.n = 0};
+  struct dvg_against against = {.name = NULL}; // rank 0
   struct dvg_pair_quality quality;
   struct dvg_embedder embedder = {.graph = NULL};
   const char *gallery, *probes;
   dvg_log_quiet(w->rank != 0); // the settings are the same on all ranks
   enum dvg_status status = choose_paths(s, &gallery, &probes);
   if (status == DVG_OK) status = choose_fars(&r, s->far);
+  if (status == DVG_OK && s->against[0] && !gallery)
+    status = dvg_fail(DVG_ERROR_USAGE, "--against compares recognition: it needs --images too");
   dvg_log_quiet(0);
   DVG_TRY(dvg_world_agree(w, status));
 
@@ -180,6 +208,7 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
     DVG_TRY_GOTO(dvg_protocol_create(&protocol, w, &asked));
     r.protocol = &protocol;
     DVG_TRY_GOTO(said_once(w, check_fars, &r));
+    DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? open_against(&r, &against) : DVG_OK));
   }
   DVG_TRY_GOTO(dvg_stage_make_folder(w, s->out));
   DVG_TRY_GOTO(dvg_embedder_create(&embedder, w, s->weights));
@@ -194,6 +223,9 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
     DVG_TRY_GOTO(dvg_protocol_embed(&protocol, w, &embedder));
     DVG_TRY_GOTO(dvg_scores_create(&scores, w, &protocol));
     r.scores = &scores;
+    DVG_TRY_GOTO(dvg_bootstrap_create(&bootstrap, w, &scores.people, r.far, r.n_fars, protocol.n_impostor,
+                                      (uint64_t)s->seed, s->bootstrap));
+    r.bootstrap = &bootstrap;
   }
   DVG_TRY_GOTO(dvg_world_agree(w, dvg_report_fill(&r)));
   DVG_TRY_GOTO(write_results(o, w, &r, &embedder));
@@ -201,6 +233,8 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
   dvg_info("written      %s/evaluation.h5", s->out);
 done:
   dvg_report_free(&r);
+  dvg_against_free(&against);
+  dvg_bootstrap_free(&bootstrap);
   dvg_scores_free(&scores);
   dvg_protocol_free(&protocol);
   dvg_embedder_free(&embedder);

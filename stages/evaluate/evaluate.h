@@ -1,9 +1,10 @@
 // dvg-evaluate: recognition protocol and quality of a generated pair set.
 //
 // Output, in the folder --out:
-//   evaluation.h5  schema "evaluation", version 1; see report.h
+//   evaluation.h5  schema "evaluation", version 2; see report.h
 //   metrics.json   the metrics on one line
-//   roc.tsv        the ROC (far, tar, threshold), roc.png, scores.png (histograms)
+//   roc.tsv        the ROC (far, tar, threshold), roc.png; cmc.tsv (rank, rate), cmc.png; scores.png
+//   (histograms)
 #ifndef DVG_STAGES_EVALUATE_EVALUATE_H
 #define DVG_STAGES_EVALUATE_EVALUATE_H
 
@@ -11,9 +12,11 @@
 
 struct dvg_evaluate {
   const char *images, *gallery_images, *probe_images, *weights, *gallery_domain, *probe_domain, *far, *pairs,
-      *out, *name;
-  int64_t gallery_per_person, gallery_choice, seed, pairs_sample, store_scores;
+      *out, *name, *against;
+  int64_t gallery_per_person, gallery_choice, far_convention, bootstrap, seed, pairs_sample, store_scores;
+  double confidence;
 };
+enum { DVG_FAR_WITHIN, DVG_FAR_BEYOND }; // far_convention
 
 extern const struct dvg_stage dvg_stage_evaluate;
 

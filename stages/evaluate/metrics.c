@@ -68,20 +68,31 @@ int64_t dvg_tally_counters(const struct dvg_tally *t) {
   return 2 * t->n_levels + 1;
 }
 
-void dvg_tally_add(struct dvg_tally *t, const float *impostor, int64_t n) {
+// The counter of a score: 2 j + 1 of one equal to level j, 2 j of one between level j-1 and level j.
+static inline int64_t counter_of(const struct dvg_tally *t, float s) {
   const float *level = t->level;
+  int64_t b = bucket(s), low = t->search[b], high = t->search[b + 1];
+  // The first level >= s, which is within the bucket or right behind it. Where genuine scores are dense a
+  // bucket has some levels; else one or none, and this loop is not entered.
+  while (high - low > 2) {
+    int64_t middle = low + (high - low) / 2;
+    if (level[middle] < s) low = middle + 1;
+    else high = middle;
+  }
+  while (low < high && level[low] < s) low++;
+  return 2 * low + (low < t->n_levels && level[low] == s);
+}
+
+int64_t dvg_tally_reached(const struct dvg_tally *t, float score) {
+  return (counter_of(t, score) + 1) / 2;
+}
+
+void dvg_tally_add(struct dvg_tally *t, const float *impostor, int64_t n, int64_t *group,
+                   const int32_t *group_of) {
   for (int64_t i = 0; i < n; i++) {
-    float s = impostor[i];
-    int64_t b = bucket(s), low = t->search[b], high = t->search[b + 1];
-    // The first level >= s, which is within the bucket or right behind it. Where genuine scores are dense a
-    // bucket has some levels; else one or none, and this loop is not entered.
-    while (high - low > 2) {
-      int64_t middle = low + (high - low) / 2;
-      if (level[middle] < s) low = middle + 1;
-      else high = middle;
-    }
-    while (low < high && level[low] < s) low++;
-    t->impostor[2 * low + (low < t->n_levels && level[low] == s)]++;
+    const int64_t counter = counter_of(t, impostor[i]);
+    t->impostor[counter]++;
+    if (group) group[group_of[(counter + 1) / 2]]++;
   }
 }
 
@@ -166,6 +177,24 @@ struct dvg_operating_point dvg_tally_at_far(const struct dvg_tally *t, double fa
   struct dvg_operating_point p = point_at(t, count);
   p.far = far;
   return p;
+}
+
+struct dvg_operating_point dvg_tally_beyond_far(const struct dvg_tally *t, double far) {
+  const double n = (double)t->n_impostor;
+  // Down through the counters, as in dvg_tally_eer, to the first score that lets in too many. Of scores between
+  // two levels it's the first that matters: genuine ones are none among them.
+  int64_t accepted = 0;
+  for (int64_t piece = 2 * t->n_levels; piece >= 0; piece--) {
+    const int64_t there = t->impostor[piece], level = piece / 2; // odd: equal to level; even: right below level
+    if ((double)(accepted + there) / n <= far) {
+      accepted += there;
+      continue;
+    }
+    const int64_t genuine = level < t->n_levels ? t->genuine[level] : 0;
+    return (struct dvg_operating_point){far, NAN, (double)genuine / (double)t->n_genuine,
+                                        level < t->n_levels ? (double)t->level[level] : NAN};
+  }
+  return (struct dvg_operating_point){far, 1, 1, t->level[0]};
 }
 
 static int64_t next_count(int64_t count, int64_t n) {

@@ -13,7 +13,8 @@
 // Conventions (SPEC 4):
 //   TAR at FAR t  the conservative one: TAR at the last (lowest) threshold with FAR <= t; no interpolation. A t
 //   below 1/impostors can't be
-//                 told from 0 and is refused.
+//                 told from 0 and is refused. The other convention in use takes the first threshold with FAR >
+//                 t.
 //   EER           where the ROC polyline through the points (FAR, TAR) of all thresholds meets FAR = FRR;
 //   linear in between. AUC           Mann-Whitney: the share of (genuine, impostor) pairs in the right order, a
 //   tie counting one half. rank-k        per image: a probe is right at k if one of the k most similar gallery
@@ -43,8 +44,12 @@ DVG_CHECKED enum dvg_status dvg_tally_create(struct dvg_tally *t, const float *g
 void dvg_tally_free(struct dvg_tally *t);
 // Number of counters in t->impostor.
 int64_t dvg_tally_counters(const struct dvg_tally *t);
-// Counts n finite impostor scores.
-void dvg_tally_add(struct dvg_tally *t, const float *impostor, int64_t n);
+// Counts n finite impostor scores. Where `group` is given, also group[group_of[m]] for each score that reaches
+// m levels.
+void dvg_tally_add(struct dvg_tally *t, const float *impostor, int64_t n, int64_t *group,
+                   const int32_t *group_of);
+// How many levels a finite score reaches: 0 to n_levels.
+int64_t dvg_tally_reached(const struct dvg_tally *t, float score);
 // After all impostors are counted (and the counters summed over ranks), before the questions below.
 void dvg_tally_finish(struct dvg_tally *t);
 
@@ -64,6 +69,9 @@ struct dvg_operating_point {
 };
 // TAR at FAR `far`, which must be measurable (or 0: what is right before the first impostor).
 struct dvg_operating_point dvg_tally_at_far(const struct dvg_tally *t, double far);
+// By the other convention: TAR at the first (highest) of all scores with FAR > far as a threshold; all are
+// accepted where there is none.
+struct dvg_operating_point dvg_tally_beyond_far(const struct dvg_tally *t, double far);
 
 // A ROC of few points: the operating points at 0, 1, 2 ... impostors accepted, growing by at most 1/28 (64
 // points a decade) up to all of them. *points has *n of them, ascending in FAR; the caller frees with dvg_free.

@@ -115,19 +115,20 @@ static enum dvg_status match_people(int64_t *number, const struct dvg_image_set 
 static enum dvg_status count_scores(struct dvg_protocol *p, const struct dvg_protocol_options *o) {
   const struct dvg_side *g = &p->gallery, *q = &p->probes;
   DVG_TRY(DVG_NEW(&p->gallery_images, g->set->n_people, "counters of people"));
-  unsigned char *seen = NULL;
-  DVG_TRY(DVG_NEW(&seen, q->set->n_people, "marks of people"));
+  DVG_TRY(DVG_NEW(&p->probe_number, q->n, "people of probes"));
+  int64_t *number = NULL; // counted from 1
+  DVG_TRY(DVG_NEW(&number, q->set->n_people, "people of probes"));
   for (int64_t i = 0; i < g->n; i++) p->n_gallery_people += p->gallery_images[g->person[i]]++ == 0;
   for (int64_t i = 0; i < q->n; i++) {
     int64_t n = q->person[i] < 0 ? 0 : p->gallery_images[q->person[i]];
     p->n_strangers += n == 0;
     p->n_genuine += n;
     p->n_impostor += g->n - n;
-    unsigned char *mark = &seen[q->set->identity[q->row[i]]];
-    p->n_probe_people += !*mark;
-    *mark = 1;
+    int64_t *own = &number[q->set->identity[q->row[i]]];
+    if (*own == 0) *own = ++p->n_probe_people;
+    p->probe_number[i] = *own - 1;
   }
-  dvg_free(&seen);
+  dvg_free(&number);
   if (p->n_genuine == 0)
     return dvg_fail(DVG_ERROR_INPUT, "no probe of domain %s in %s shows a person of the gallery (%s in %s)",
                     o->probe_domain, o->probe_path, o->gallery_domain, o->gallery_path);
@@ -205,6 +206,7 @@ void dvg_protocol_free(struct dvg_protocol *p) {
   free_side(&p->gallery);
   free_side(&p->probes);
   dvg_free(&p->gallery_images);
+  dvg_free(&p->probe_number);
   for (int i = 0; i < 2; i++) dvg_image_set_close(&p->set[i]);
 }
 

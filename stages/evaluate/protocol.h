@@ -29,7 +29,8 @@ struct dvg_protocol {
   struct dvg_side gallery, probes;
   int64_t *gallery_images; // (people of the gallery's set) how many gallery images show each
   int64_t n_gallery_people, n_probe_people;
-  int64_t n_strangers; // probes without a gallery image of their person: no genuine score, left out of rank-k
+  int64_t *probe_number; // (probes) which of the n_probe_people it shows, numbered as they come
+  int64_t n_strangers;   // probes without a gallery image of their person: no genuine score, left out of rank-k
   int64_t n_genuine, n_impostor;
 };
 

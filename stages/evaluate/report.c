@@ -7,12 +7,32 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
-#include "io/sheet.h"
+#include "stages/evaluate/report_plots.h"
 #include "stages/json.h"
 
 const int64_t dvg_report_ranks[DVG_RANKS] = {1, 5, 10};
 
-static const char convention[] = "conservative: the last threshold with FAR <= t";
+const char *dvg_report_convention(const struct dvg_evaluate *s) {
+  return s->far_convention == DVG_FAR_BEYOND ? "liberal: the first threshold with FAR > t"
+                                             : "conservative: the last threshold with FAR <= t";
+}
+
+// Of the replicates. Without any: unknown.
+static enum dvg_status fill_intervals(struct dvg_report *r) {
+  const struct dvg_bootstrap *b = r->bootstrap;
+  const double part = r->settings->confidence;
+  DVG_TRY(dvg_interval_of(&r->rank_1_interval, b->rank_1, b->n, part));
+  for (int f = 0; f < r->n_fars; f++) DVG_TRY(dvg_interval_of(&r->interval[f], b->tar + f * b->n, b->n, part));
+  return DVG_OK;
+}
+
+static enum dvg_status fill_against(struct dvg_report *r) {
+  double tar[DVG_MAX_FARS];
+  if (!r->against) return DVG_OK;
+  for (int f = 0; f < r->n_fars; f++) tar[f] = r->at[f].tar;
+  return dvg_against_compare(r->against, r->scores->place, r->rank_rate[0], tar, r->bootstrap,
+                             r->settings->confidence);
+}
 
 enum dvg_status dvg_report_fill(struct dvg_report *r) {
   if (!r->protocol) return DVG_OK;
@@ -25,8 +45,11 @@ enum dvg_status dvg_report_fill(struct dvg_report *r) {
   r->auc = dvg_tally_auc(t);
   for (int i = 0; i < r->n_fars; i++)
     r->at[i] = dvg_far_measurable(r->far[i], t->n_impostor)
-                   ? dvg_tally_at_far(t, r->far[i])
+                   ? r->settings->far_convention == DVG_FAR_BEYOND ? dvg_tally_beyond_far(t, r->far[i])
+                                                                   : dvg_tally_at_far(t, r->far[i])
                    : (struct dvg_operating_point){r->far[i], NAN, NAN, NAN};
+  DVG_TRY(fill_intervals(r));
+  DVG_TRY(fill_against(r));
   return dvg_tally_roc(&r->roc, &r->n_roc, t);
 }
 
@@ -36,9 +59,17 @@ void dvg_report_free(struct dvg_report *r) {
 
 // ---- for people
 
+// "   [90.1, 93.4]" behind a rate; nothing where there is no interval.
+static const char *interval_text(char text[48], struct dvg_interval i) {
+  if (isnan(i.low)) text[0] = 0;
+  else snprintf(text, 48, "   [%.3f, %.3f]", 100 * i.low, 100 * i.high);
+  return text;
+}
+
 static void print_protocol(const struct dvg_report *r) {
   const struct dvg_protocol *p = r->protocol;
   const struct dvg_evaluate *s = r->settings;
+  char interval[48];
   dvg_info("gallery      %s: %lld images of %lld people", s->gallery_domain, (long long)p->gallery.n,
            (long long)p->n_gallery_people);
   dvg_info("probes       %s: %lld images of %lld people", s->probe_domain, (long long)p->probes.n,
@@ -54,10 +85,11 @@ static void print_protocol(const struct dvg_report *r) {
     if (isnan(r->rank_rate[i]))
       dvg_info("%-12s n/a: the gallery has %lld images", label, (long long)p->gallery.n);
     else
-      dvg_info("%-12s %7.3f %%%s", label, 100 * r->rank_rate[i],
+      dvg_info("%-12s %7.3f %%%s%s", label, 100 * r->rank_rate[i],
+               i ? "" : interval_text(interval, r->rank_1_interval),
                i ? "" : "   (per image, ties against the probe)");
   }
-  dvg_info("TAR at FAR   (%s)", convention);
+  dvg_info("TAR at FAR   (%s)", dvg_report_convention(s));
   for (int i = 0; i < r->n_fars; i++) {
     const struct dvg_operating_point *at = &r->at[i];
     if (isnan(at->tar))
@@ -65,8 +97,13 @@ static void print_protocol(const struct dvg_report *r) {
                ceil(1 / r->far[i] - 1e-6), (long long)p->n_impostor);
     else if (isnan(at->threshold))
       dvg_info("  %-10g %7.3f %%   no genuine score is accepted", r->far[i], 100 * at->tar);
-    else dvg_info("  %-10g %7.3f %%   threshold %.4f", r->far[i], 100 * at->tar, at->threshold);
+    else
+      dvg_info("  %-10g %7.3f %%%s   threshold %.4f", r->far[i], 100 * at->tar,
+               interval_text(interval, r->interval[i]), at->threshold);
   }
+  if (r->bootstrap->n > 0)
+    dvg_info("             [%g %% of %lld replicates of a bootstrap over the %lld people of the probes]",
+             100 * s->confidence, (long long)r->bootstrap->n, (long long)p->n_probe_people);
   dvg_info("EER          %7.3f %%", 100 * r->eer);
   dvg_info("AUC          %9.5f", r->auc);
 }
@@ -87,6 +124,7 @@ static void print_quality(const struct dvg_pair_quality *q) {
 void dvg_report_print(const struct dvg_report *r) {
   if (r->settings->name[0]) dvg_info("evaluation   %s", r->settings->name);
   if (r->protocol) print_protocol(r);
+  if (r->against) dvg_against_print(r->against, r->far, r->n_fars);
   if (r->quality) print_quality(r->quality);
 }
 
@@ -111,7 +149,7 @@ static enum dvg_status write_attributes(struct dvg_artifact *a, const struct dvg
   const struct dvg_protocol *p = r->protocol;
   DVG_TRY(dvg_artifact_set_text(a, "gallery_domain", r->settings->gallery_domain));
   DVG_TRY(dvg_artifact_set_text(a, "probe_domain", r->settings->probe_domain));
-  DVG_TRY(dvg_artifact_set_text(a, "far_convention", convention));
+  DVG_TRY(dvg_artifact_set_text(a, "far_convention", dvg_report_convention(r->settings)));
   DVG_TRY(set_wholes(a, (struct whole[]){{"gallery_images", p->gallery.n},
                                          {"gallery_people", p->n_gallery_people},
                                          {"probe_images", p->probes.n},
@@ -129,6 +167,8 @@ static enum dvg_status write_attributes(struct dvg_artifact *a, const struct dvg
     snprintf(name, sizeof name, "tar_at_far_%g", r->far[i]);
     DVG_TRY(set_real(a, name, r->at[i].tar));
   }
+  DVG_TRY(dvg_artifact_set_text(a, "gallery_digest", dvg_artifact_digest(p->gallery.set->file)));
+  DVG_TRY(dvg_artifact_set_text(a, "probe_digest", dvg_artifact_digest(p->probes.set->file)));
   DVG_TRY(set_real(a, "eer", r->eer));
   return set_real(a, "auc", r->auc);
 }
@@ -152,6 +192,18 @@ static enum dvg_status write_roc(struct dvg_artifact *a, const struct dvg_report
   if (status == DVG_OK) status = write_column(a, "roc_threshold", DVG_F64, r->n_roc, threshold);
   dvg_free(&column);
   return status;
+}
+
+static enum dvg_status write_rates(struct dvg_artifact *a, const struct dvg_report *r) {
+  const struct dvg_bootstrap *b = r->bootstrap;
+  double tar[DVG_MAX_FARS];
+  for (int f = 0; f < r->n_fars; f++) tar[f] = r->at[f].tar;
+  DVG_TRY(write_column(a, "far", DVG_F64, r->n_fars, r->far));
+  DVG_TRY(write_column(a, "tar", DVG_F64, r->n_fars, tar));
+  DVG_TRY(dvg_artifact_set_int(a, "bootstrap", b->n));
+  if (b->n == 0) return DVG_OK;
+  DVG_TRY(write_column(a, "bootstrap_rank_1", DVG_F64, b->n, b->rank_1));
+  return dvg_artifact_write(a, "bootstrap_tar", DVG_F64, 2, (int64_t[]){b->n_fars, b->n}, b->tar);
 }
 
 static enum dvg_status write_quality(struct dvg_artifact *a, const struct dvg_pair_quality *q) {
@@ -178,6 +230,7 @@ enum dvg_status dvg_report_write(struct dvg_artifact *a, const struct dvg_report
   const struct dvg_side *g = &r->protocol->gallery, *q = &r->protocol->probes;
   DVG_TRY(write_attributes(a, r));
   DVG_TRY(write_roc(a, r));
+  DVG_TRY(write_rates(a, r));
   DVG_TRY(write_column(a, "histogram_genuine", DVG_I64, DVG_SCORE_BINS, r->scores->genuine_bins));
   DVG_TRY(write_column(a, "histogram_impostor", DVG_I64, DVG_SCORE_BINS, r->scores->impostor_bins));
   DVG_TRY(write_column(a, "place", DVG_I64, q->n, r->scores->place));
@@ -188,6 +241,13 @@ enum dvg_status dvg_report_write(struct dvg_artifact *a, const struct dvg_report
 }
 
 // ---- metrics.json
+
+static void json_interval(struct dvg_json *j, const char *key, struct dvg_interval i) {
+  dvg_json_open(j, key, '[');
+  dvg_json_real(j, NULL, i.low);
+  dvg_json_real(j, NULL, i.high);
+  dvg_json_close(j, ']');
+}
 
 static void json_protocol(struct dvg_json *j, const struct dvg_report *r) {
   const struct dvg_protocol *p = r->protocol;
@@ -205,11 +265,19 @@ static void json_protocol(struct dvg_json *j, const struct dvg_report *r) {
     snprintf(key, sizeof key, "rank_%lld", (long long)dvg_report_ranks[i]);
     dvg_json_real(j, key, r->rank_rate[i]);
   }
-  dvg_json_text(j, "far_convention", convention);
+  dvg_json_text(j, "far_convention", dvg_report_convention(r->settings));
   dvg_json_open(j, "tar_at_far", '{');
   for (int i = 0; i < r->n_fars; i++) {
     snprintf(key, sizeof key, "%g", r->far[i]);
     dvg_json_real(j, key, r->at[i].tar);
+  }
+  dvg_json_close(j, '}');
+  dvg_json_int(j, "bootstrap", r->bootstrap->n);
+  json_interval(j, "rank_1_interval", r->rank_1_interval);
+  dvg_json_open(j, "tar_at_far_interval", '{');
+  for (int i = 0; i < r->n_fars; i++) {
+    snprintf(key, sizeof key, "%g", r->far[i]);
+    json_interval(j, key, r->interval[i]);
   }
   dvg_json_close(j, '}');
   dvg_json_open(j, "threshold_at_far", '{');
@@ -241,6 +309,7 @@ static enum dvg_status write_json(const struct dvg_report *r, const char *path) 
   dvg_json_begin(&j);
   dvg_json_text(&j, "name", r->settings->name);
   if (r->protocol) json_protocol(&j, r);
+  if (r->against) dvg_against_json(&j, r->against, r->far, r->n_fars);
   if (r->quality) json_quality(&j, r->quality);
   char *text = NULL;
   DVG_TRY(dvg_json_end(&j, &text));
@@ -249,102 +318,7 @@ static enum dvg_status write_json(const struct dvg_report *r, const char *path) 
   return status;
 }
 
-// ---- roc.tsv and the plots
-
-static enum dvg_status write_tsv(const struct dvg_report *r, const char *path) {
-  char *text = NULL, *row;
-  enum { ROW_BYTES = 96 };
-  DVG_TRY(DVG_NEW(&text, (r->n_roc + 1) * ROW_BYTES, "the ROC"));
-  row = text + snprintf(text, ROW_BYTES, "far\ttar\tthreshold\n");
-  for (int64_t i = 0; i < r->n_roc; i++) {
-    const struct dvg_operating_point *p = &r->roc[i];
-    row += snprintf(row, ROW_BYTES, "%.9g\t%.9g\t", p->far, p->tar);
-    row += isnan(p->threshold) ? snprintf(row, 8, "\n") : snprintf(row, 32, "%.9g\n", p->threshold);
-  }
-  enum dvg_status status = dvg_path_write_text(path, text);
-  dvg_free(&text);
-  return status;
-}
-
-// Between two measured FARs the TAR of the lower one holds: steps.
-static enum dvg_status plot_roc(const struct dvg_report *r, const char *path) {
-  double *x = NULL;
-  DVG_TRY(DVG_NEW(&x, 4 * r->n_roc, "a plot"));
-  double *y = x + 2 * r->n_roc;
-  int64_t n = 0;
-  for (int64_t i = 0; i < r->n_roc; i++) {
-    if (i > 0 && r->roc[i].tar != r->roc[i - 1].tar) {
-      x[n] = r->roc[i].far;
-      y[n++] = r->roc[i - 1].tar;
-    }
-    x[n] = r->roc[i].far;
-    y[n++] = r->roc[i].tar;
-  }
-  char name[160];
-  snprintf(name, sizeof name, "AUC %.5f, EER %.2f %%", r->auc, 100 * r->eer);
-  struct dvg_curve curve = {name, x, y, n};
-  struct dvg_plot plot = {.title = r->settings->name[0] ? r->settings->name : "ROC",
-                          .x_label = "FAR",
-                          .y_label = "TAR",
-                          .log_x = 1,
-                          .x_min = r->n_roc > 1 ? r->roc[1].far : 0.1,
-                          .x_max = 1,
-                          .y_min = 0,
-                          .y_max = 1,
-                          .curves = &curve,
-                          .n_curves = 1};
-  enum dvg_status status = dvg_plot_write(&plot, path);
-  dvg_free(&x);
-  return status;
-}
-
-// A histogram's outline, in % of its scores, `group` bins a step; *top grows to its highest step.
-static int64_t outline(double *x, double *y, double *top, const int64_t *bins, int64_t total, int64_t first,
-                       int64_t end, int64_t group) {
-  int64_t n = 0;
-  for (int64_t b = first; b < end; b += group) {
-    int64_t count = 0;
-    for (int64_t k = b; k < b + group && k < DVG_SCORE_BINS; k++) count += bins[k];
-    double share = 100 * (double)count / (double)total;
-    if (share > *top) *top = share;
-    for (int side = 0; side < 2; side++) {
-      x[n] = (double)(b + side * group) * 2 / DVG_SCORE_BINS - 1;
-      y[n++] = share;
-    }
-  }
-  return n;
-}
-
-static enum dvg_status plot_scores(const struct dvg_report *r, const char *path) {
-  enum { MAX_STEPS = 80 };
-  static const int64_t groups[] = {1, 2, 5, 10, 20, 25};
-  const int64_t *genuine = r->scores->genuine_bins, *impostor = r->scores->impostor_bins;
-  int64_t first = 0, end = DVG_SCORE_BINS, group = 1; // the range that has scores
-  while (first + 1 < end && genuine[first] + impostor[first] == 0) first++;
-  while (end - 1 > first && genuine[end - 1] + impostor[end - 1] == 0) end--;
-  for (size_t i = 0; i < sizeof groups / sizeof *groups && (end - first) / group > MAX_STEPS; i++)
-    group = groups[i];
-  first = (first > group ? first - group : 0) / group * group; // an empty step on either side
-  end = (end + 2 * group - 1) / group * group;
-  if (end > DVG_SCORE_BINS) end = DVG_SCORE_BINS;
-  double x[2][2 * DVG_SCORE_BINS], y[2][2 * DVG_SCORE_BINS], top = 0;
-  struct dvg_curve curves[] = {{"genuine", x[0], y[0], 0}, {"impostor", x[1], y[1], 0}};
-  curves[0].n = outline(x[0], y[0], &top, genuine, r->protocol->n_genuine, first, end, group);
-  curves[1].n = outline(x[1], y[1], &top, impostor, r->protocol->n_impostor, first, end, group);
-  char title[256];
-  snprintf(title, sizeof title, "%.180s%sscores, in steps of %g", r->settings->name,
-           r->settings->name[0] ? ": " : "", 2.0 * (double)group / DVG_SCORE_BINS);
-  struct dvg_plot plot = {.title = title,
-                          .x_label = "cosine",
-                          .y_label = "% of its kind",
-                          .x_min = x[0][0],
-                          .x_max = x[0][curves[0].n - 1],
-                          .y_min = 0,
-                          .y_max = 1.05 * top,
-                          .curves = curves,
-                          .n_curves = 2};
-  return dvg_plot_write(&plot, path);
-}
+// ---- the folder
 
 // evaluation.h5 goes first: after a kill it must not stand beside files of another run.
 static enum dvg_status remove_file(const char *folder, const char *name) {
@@ -360,10 +334,9 @@ enum dvg_status dvg_report_files(const struct dvg_report *r, const char *folder)
     const char *name;
     enum dvg_status (*write)(const struct dvg_report *, const char *);
     int of_protocol;
-  } files[] = {{"metrics.json", write_json, 0},
-               {"roc.tsv", write_tsv, 1},
-               {"roc.png", plot_roc, 1},
-               {"scores.png", plot_scores, 1}};
+  } files[] = {{"metrics.json", write_json, 0},     {"roc.tsv", dvg_report_roc_tsv, 1},
+               {"roc.png", dvg_report_roc_plot, 1}, {"cmc.tsv", dvg_report_cmc_tsv, 1},
+               {"cmc.png", dvg_report_cmc_plot, 1}, {"scores.png", dvg_report_scores_plot, 1}};
   DVG_TRY(remove_file(folder, "evaluation.h5"));
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     if (files[i].of_protocol && !r->protocol) {

@@ -1,13 +1,16 @@
 // What dvg-evaluate says and writes. Rank 0 only.
 //
-// Schema "evaluation", version 1. Attributes: name, seed, and, of a protocol,
+// Schema "evaluation", version 2. Attributes: name, seed, and, of a protocol,
 //     gallery_domain, probe_domain, gallery_images, gallery_people, probe_images, probe_people,
 //     probes_without_gallery, genuine, impostor, rank_1, rank_5, rank_10 (as far as the gallery has that many
-//     images), eer, auc, tar_at_far_0.1 ... (as far as the impostors suffice), far_convention
+//     images), eer, auc, tar_at_far_0.1 ... (as far as the impostors suffice), far_convention,
+//     gallery_digest, probe_digest (of their image sets), bootstrap (replicates)
 // of a pair set
 //     pairs_items, pairs_sampled, pairs_identities, pairs_ms, pairs_mis, pairs_mis_intended,
 //     pairs_to_identity_DOMAIN
 // Datasets of a protocol:
+//     far, tar (n) f64: the operating points asked for; NaN: not enough impostors
+//     bootstrap_rank_1 (replicates), bootstrap_tar (n, replicates) f64, if there are any
 //     roc_far, roc_tar, roc_threshold (n) f64; threshold NaN: nothing genuine is accepted
 //     histogram_genuine, histogram_impostor (2000) i64, of [-1, 1]
 //     place (probes) i64: place of the best image of the probe's person, 0: none in the gallery
@@ -16,27 +19,35 @@
 #ifndef DVG_STAGES_EVALUATE_REPORT_H
 #define DVG_STAGES_EVALUATE_REPORT_H
 
+#include "stages/evaluate/against.h"
+#include "stages/evaluate/bootstrap.h"
 #include "stages/evaluate/evaluate.h"
 #include "stages/evaluate/pairs.h"
 #include "stages/evaluate/scores.h"
 
-enum { DVG_MAX_FARS = 16, DVG_RANKS = 3 };
+enum { DVG_RANKS = 3 };
 extern const int64_t dvg_report_ranks[DVG_RANKS]; // 1, 5, 10
 
 struct dvg_report {
   const struct dvg_evaluate *settings;
   const struct dvg_protocol *protocol; // NULL: no protocol was asked for
   const struct dvg_scores *scores;
+  const struct dvg_bootstrap *bootstrap;
+  struct dvg_against *against;            // NULL: no other evaluation was
   const struct dvg_pair_quality *quality; // NULL: no pair set was
   int n_fars;
   double far[DVG_MAX_FARS];
   double rank_rate[DVG_RANKS], eer, auc;       // rank rates are NaN where the gallery has fewer images
   struct dvg_operating_point at[DVG_MAX_FARS]; // tar NaN where the impostors are too few
+  struct dvg_interval rank_1_interval, interval[DVG_MAX_FARS]; // of rank_rate[0] and of at[].tar
   struct dvg_operating_point *roc;
   int64_t n_roc;
 };
 
-// Computes what the scores say: rank rates to ROC. Free with dvg_report_free.
+// How TAR at FAR is meant, in words.
+const char *dvg_report_convention(const struct dvg_evaluate *s);
+
+// Computes what the scores say: rank rates to ROC, intervals, the comparison. Free with dvg_report_free.
 DVG_CHECKED enum dvg_status dvg_report_fill(struct dvg_report *r);
 void dvg_report_free(struct dvg_report *r);
 
@@ -44,8 +55,8 @@ void dvg_report_free(struct dvg_report *r);
 void dvg_report_print(const struct dvg_report *r);
 // The attributes and small datasets of evaluation.h5.
 DVG_CHECKED enum dvg_status dvg_report_write(struct dvg_artifact *a, const struct dvg_report *r);
-// metrics.json, roc.tsv, roc.png, scores.png into the folder, from which evaluation.h5 and what is not made this
-// time are removed.
+// metrics.json, roc.tsv, roc.png, cmc.tsv, cmc.png, scores.png into the folder, from which evaluation.h5 and
+// what is not made this time are removed.
 DVG_CHECKED enum dvg_status dvg_report_files(const struct dvg_report *r, const char *folder);
 
 #endif

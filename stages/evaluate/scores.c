@@ -57,7 +57,9 @@ static void visit_impostors(struct walk *k, int64_t probe, int64_t column, int64
   for (int64_t j = 0; j < n_others; j++) n_before += k->impostor[j] >= best;
   for (int64_t j = 0; j < n_others; j++) k->s->impostor_bins[bin(k->impostor[j])]++;
   if (k->s->place[probe]) k->s->place[probe] += n_before;
-  dvg_tally_add(&k->s->tally, k->impostor, n_others);
+  const struct dvg_people *people = &k->s->people;
+  dvg_tally_add(&k->s->tally, k->impostor, n_others,
+                people->impostor + k->p->probe_number[probe] * (people->n_knots + 1), people->knots_at);
 }
 
 // This rank's blocks of probes, tile by tile.
@@ -101,6 +103,25 @@ static void walk_free(struct walk *k) {
   dvg_free(&k->impostor);
 }
 
+// The genuine scores of each person.
+static void share_genuine(struct walk *k, const float *score) {
+  struct dvg_people *people = &k->s->people;
+  for (int64_t i = 0; i < k->p->probes.n; i++) {
+    int64_t *of_person = people->genuine + k->p->probe_number[i] * (people->n_knots + 1);
+    for (int64_t j = k->first_genuine[i]; j < k->first_genuine[i + 1]; j++)
+      of_person[people->knots_at[dvg_tally_reached(&k->s->tally, score[j])]]++;
+  }
+}
+
+// After all places are known.
+static void finish_people(struct dvg_scores *s, const struct dvg_protocol *p) {
+  for (int64_t i = 0; i < p->probes.n; i++) {
+    s->people.asked[p->probe_number[i]] += s->place[i] > 0;
+    s->people.right[p->probe_number[i]] += s->place[i] == 1;
+  }
+  dvg_people_finish(&s->people);
+}
+
 // Between the passes: the genuine scores of all ranks into tally, histogram and each probe's best one.
 static enum dvg_status take_genuine(struct walk *k, const struct dvg_world *w) {
   int64_t n = k->p->n_genuine;
@@ -120,6 +141,8 @@ static enum dvg_status take_genuine(struct walk *k, const struct dvg_world *w) {
     k->s->place[i] = i / ROWS % w->size == w->rank; // the 1 of its own rank: places are summed
   }
   enum dvg_status status = dvg_tally_create(&k->s->tally, score, n);
+  if (status == DVG_OK) status = dvg_people_create(&k->s->people, &k->s->tally, k->p->n_probe_people);
+  if (status == DVG_OK) share_genuine(k, score);
   dvg_free(&score);
   return status;
 }
@@ -137,7 +160,9 @@ enum dvg_status dvg_scores_create(struct dvg_scores *s, const struct dvg_world *
   dvg_world_sum(w, s->tally.impostor, dvg_tally_counters(&s->tally));
   dvg_world_sum(w, s->place, p->probes.n);
   dvg_world_sum(w, s->impostor_bins, DVG_SCORE_BINS);
+  dvg_world_sum(w, s->people.impostor, s->people.n * (s->people.n_knots + 1));
   dvg_tally_finish(&s->tally);
+  finish_people(s, p);
   if (s->tally.n_impostor != p->n_impostor)
     status = dvg_fail(DVG_ERROR_INTERNAL, "%lld impostor scores were counted, there are %lld",
                       (long long)s->tally.n_impostor, (long long)p->n_impostor);
@@ -149,6 +174,7 @@ done:
 
 void dvg_scores_free(struct dvg_scores *s) {
   dvg_tally_free(&s->tally);
+  dvg_people_free(&s->people);
   dvg_free(&s->place);
 }
 

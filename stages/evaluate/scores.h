@@ -3,6 +3,7 @@
 #ifndef DVG_STAGES_EVALUATE_SCORES_H
 #define DVG_STAGES_EVALUATE_SCORES_H
 
+#include "stages/evaluate/bootstrap.h"
 #include "stages/evaluate/metrics.h"
 #include "stages/evaluate/protocol.h"
 
@@ -10,6 +11,7 @@ enum { DVG_SCORE_BINS = 2000 }; // of the histograms over [-1, 1]
 
 struct dvg_scores {
   struct dvg_tally tally;
+  struct dvg_people people; // of the probes, as dvg_protocol.probe_number counts them
   int64_t
       *place; // (probes) place of the best image of the probe's person, ties against it; 0: none in the gallery
   int64_t genuine_bins[DVG_SCORE_BINS], impostor_bins[DVG_SCORE_BINS];

@@ -61,6 +61,40 @@ def places(score, same):
     return np.array(found)
 
 
+def compare_intervals(tests, what, said, replicates):
+    """95 % of the replicates, by order; the rate itself lies near their middle."""
+    for name, values in replicates.items():
+        low, high = said["rank_1_interval"] if name == "rank_1" else said["tar_at_far_interval"][name]
+        values = np.sort(values[~np.isnan(values)])
+        if len(values) == 0:
+            tests.check((low, high) == (None, None), f"{what}: an interval of {name} without replicates")
+            continue
+        cut = int(len(values) * 0.05 / 2)
+        tests.check((low, high) == (values[cut], values[-1 - cut]), f"{what}: the interval of {name} is [{low}, {high}]")
+
+
+def compare_spread(tests, what, replicates, score, same, person):
+    """The deviation of the replicates against a bootstrap of numpy's own: other draws, so only about the same."""
+    draw = np.random.default_rng(1)
+    people = [np.flatnonzero(person == p) for p in np.unique(person)]
+    limits = [name for name, values in replicates.items() if name != "rank_1" and not np.isnan(values).any()]
+    own = {name: [] for name in ["rank_1", *limits]}
+    place = places(score, same)
+    for _ in range(300):
+        rows = np.concatenate([people[k] for k in draw.integers(len(people), size=len(people))])
+        genuine, impostor = split(score[rows], same[rows])
+        own["rank_1"].append((place[rows] == 1).mean())
+        descending = np.sort(impostor)[::-1]
+        for name in limits:
+            allowed = int(np.floor(float(name) * len(impostor) * (1 + 1e-12)))
+            own[name].append((genuine > descending[allowed]).mean() if allowed < len(impostor) else 1.0)
+    for name, values in own.items():
+        mean, spread = np.mean(values), np.std(values)
+        tests.check(abs(replicates[name].mean() - mean) <= 0.3 * spread + 1e-3, f"{what}: replicates of {name}: mean {mean}")
+        ratio = (replicates[name].std() + 1e-6) / (spread + 1e-6)
+        tests.check(0.75 <= ratio <= 1.33, f"{what}: replicates of {name} deviate {ratio} times as much as numpy's")
+
+
 def compare(tests, what, folder):
     with h5py.File(f"{folder}/evaluation.h5") as file:
         score = file["score"][()]
@@ -69,6 +103,9 @@ def compare(tests, what, folder):
         stored_places = file["place"][()]
         roc = {name: file[f"roc_{name}"][()] for name in ("far", "tar", "threshold")}
         histogram = file["histogram_genuine"][()], file["histogram_impostor"][()]
+        person = file["probe_person"][()]
+        replicates = {"rank_1": file["bootstrap_rank_1"][()]}
+        replicates.update({f"{far:g}": row for far, row in zip(file["far"][()], file["bootstrap_tar"][()])})
     with open(f"{folder}/metrics.json") as file:
         said = json.load(file)
     genuine, impostor = split(score, same)
@@ -101,6 +138,9 @@ def compare(tests, what, folder):
             if threshold is not None:
                 near(f"TAR at the threshold of {text}", (genuine >= np.float32(threshold)).mean(), value)
                 tests.check((impostor >= np.float32(threshold)).mean() <= float(text), f"{what}: FAR at the threshold of {text}")
+    compare_intervals(tests, what, said, replicates)
+    if (person >= 0).all():
+        compare_spread(tests, what, replicates, score, same, person)
     want = [tar_at(far, tar, limit + 1e-12) for limit in roc["far"]]
     tests.check(abs(roc["tar"] - want).max() <= 1e-12, f"{what}: the ROC")
     tests.check((roc["far"][0], roc["far"][-1], roc["tar"][-1]) == (0, 1, 1), f"{what}: the ends of the ROC")

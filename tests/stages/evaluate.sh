@@ -24,7 +24,7 @@ for table in '^gallery +VIS: 18 images of 6 people' '^probes +NIR: 18 images of 
 done
 for n in 1 2 3 4; do
   check "evaluates on $n ranks" evaluate $n --images toy.h5 --out "r$n" --name "toy \"world\""
-  for f in metrics.json evaluation.h5 roc.tsv roc.png scores.png; do check "$f on $n ranks" cmp r0/$f "r$n/$f"; done
+  for f in metrics.json evaluation.h5 roc.tsv roc.png cmc.tsv cmc.png scores.png; do check "$f on $n ranks" cmp r0/$f "r$n/$f"; done
 done
 is "one line of JSON" "$(wc -l <r0/metrics.json)" 1
 is "the name in JSON" "$(sed -n 's/^{"name":"toy \\"world\\"",.*/yes/p' r0/metrics.json)" yes
@@ -73,6 +73,36 @@ expect_fail "a FAR that is none" 2 "'x' is no rate" evaluate 2 --images toy.h5 -
 expect_fail "a FAR of 0" 2 "'0' is no rate" evaluate 1 --images toy.h5 --far 0 --out nofar
 absent "nothing is written then" nofar nofar/evaluation.h5
 
+# ---- intervals, both conventions, the cumulative match characteristic
+is "an interval a FAR" "$(sed -n 's/.*"tar_at_far_interval":{"0.1":\[[0-9.]*,[0-9.]*\],"0.01":\[[0-9.]*,[0-9.]*\],"0.001":\[null,null\].*/yes/p' r0/metrics.json)" yes
+check "the other convention" evaluate 2 --images toy.h5 --far-convention liberal --bootstrap 0 --out liberal
+says "is named" '^TAR at FAR .*liberal'
+is "and without intervals" "$(sed -n 's/.*"rank_1_interval":\[null,null\].*/yes/p' liberal/metrics.json)" yes
+is "CMC of 18 images" "$(wc -l <r0/cmc.tsv)" 19
+is "CMC begins at rank-1" "$(sed -n '2s/^1\t//p' r0/cmc.tsv | cut -c 1-6)" "$(metric r0 rank_1 | cut -c 1-6)"
+is "CMC ends with all" "$(tail -n 1 r0/cmc.tsv)" "$(printf '18\t1')"
+
+# ---- two recognisers
+run 1 make_weights --width 0.125 --size 64 --seed 2 --out f2.h5 >/dev/null || exit 1
+for n in 0 3; do
+  check "against another on $n" run $n dvg-evaluate --images toy.h5 --weights f2.h5 --against r0 --out against$n
+done
+says "prints the comparison" '^against +toy "world"'
+says "McNemar" "at rank 1 here alone [0-9]+, there alone [0-9]+: p [0-9.e-]+, McNemar's exact test"
+check "against: alike" diff -r against0 against3
+check "the other way round" evaluate 2 --images toy.h5 --against against0 --out back_again
+difference() { sed -n 's/.*"against":.*"rank_1":{"difference":\([^,]*\),"low":\([^,]*\),"high":\([^,]*\),.*/\1 \2 \3/p' "$1/metrics.json"; }
+is "is the negative" "$(difference back_again | awk '{ print $1 + 0, $2 + 0, $3 + 0 }')" "$(difference against0 | awk '{ print -$1, -$3, -$2 }')"
+is "here and there change places" "$(metric back_again only_here)/$(metric back_again only_there)" \
+  "$(metric against0 only_there)/$(metric against0 only_here)"
+check "against itself" evaluate 1 --images toy.h5 --against r0 --out itself
+is "no difference" "$(difference itself)" "0 0 0"
+expect_fail "another gallery" 3 'g1/evaluation.h5: is of another gallery' evaluate 2 --images toy.h5 --against g1 --out no
+expect_fail "other images" 3 'few1/evaluation.h5: its gallery_digest is another one' evaluate 2 --images toy.h5 --against few1 --out no
+expect_fail "another seed" 3 'r0/evaluation.h5: its seed is 1, not 2' evaluate 2 --images toy.h5 --seed 2 --against r0 --out no
+expect_fail "another convention" 3 'its far_convention is another one' evaluate 2 --images toy.h5 --far-convention liberal --against r0 --out no
+expect_fail "no evaluation" 4 'absent/evaluation.h5: cannot open' evaluate 3 --images toy.h5 --against absent --out no
+
 # ---- generated pairs
 check "generates" run 1 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 21 --per-shard 8 --out pairs
 for n in 1 2 3 4; do check "judges pairs on $n ranks" evaluate $n --pairs pairs --out "p$n"; done
@@ -112,6 +142,7 @@ expect_fail "pairs too small" 3 'pairs: images of 64 x 64 are smaller than the 9
 expect_fail "another schema" 3 "f.h5: is a 'weights' file, not 'images'" evaluate 2 --images f.h5 --out no
 expect_fail "no weights" 2 'weights' run 2 dvg-evaluate --images toy.h5 --out no
 expect_fail "nothing to evaluate" 2 'nothing to evaluate' evaluate 2 --out no
+expect_fail "pairs against an evaluation" 2 'against compares recognition' evaluate 2 --pairs absent --against r0 --out no
 expect_fail "probes alone" 2 'probe-images needs' evaluate 2 --probe-images toy.h5 --out no
 expect_fail "an unknown gallery domain" 3 'toy.h5.*SKETCH' evaluate 2 --images toy.h5 --gallery-domain SKETCH --out no
 expect_fail "an unknown probe domain" 3 'toy.h5.*SKETCH' evaluate 2 --images toy.h5 --probe-domain SKETCH --out no

@@ -12,7 +12,7 @@
 static void start(struct dvg_tally *t, const float *genuine, int64_t n_genuine, const float *impostor,
                   int64_t n) {
   CHECK_OK(dvg_tally_create(t, genuine, n_genuine));
-  dvg_tally_add(t, impostor, n);
+  dvg_tally_add(t, impostor, n, NULL, NULL);
   dvg_tally_finish(t);
 }
 #define COUNT(x) ((int64_t)(sizeof(x) / sizeof *(x)))
@@ -52,6 +52,16 @@ static double slow_tar(const float *g, int64_t n_g, const float *m, int64_t n_m,
   for (int64_t i = 0; i <= n_g + n_m; i++)
     if (all[i] < last && share(m, n_m, all[i]) <= far) last = all[i];
   double tar = share(g, n_g, last);
+  dvg_free(&all);
+  return tar;
+}
+
+// The highest of all scores with FAR > far.
+static double slow_beyond(const float *g, int64_t n_g, const float *m, int64_t n_m, double far) {
+  double *all = thresholds(g, n_g, m, n_m), first = -INFINITY;
+  for (int64_t i = 0; i <= n_g + n_m; i++)
+    if (all[i] > first && share(m, n_m, all[i]) > far) first = all[i];
+  double tar = share(g, n_g, first);
   dvg_free(&all);
   return tar;
 }
@@ -124,6 +134,11 @@ static void interleaved_by_hand(void) {
   near(dvg_tally_at_far(&t, 0.49).threshold, 0.6f);
   near(dvg_tally_at_far(&t, 0.5).tar, 1);
   near(dvg_tally_at_far(&t, 1).tar, 1);
+  near(dvg_tally_beyond_far(&t, 0.24).tar, 1.0 / 3); // at 0.7, the first impostor
+  near(dvg_tally_beyond_far(&t, 0.25).tar, 2.0 / 3); // at 0.5
+  near(dvg_tally_beyond_far(&t, 0.25).threshold, 0.6f);
+  near(dvg_tally_beyond_far(&t, 0.5).tar, 1); // at 0.3
+  near(dvg_tally_beyond_far(&t, 1).tar, 1);   // nowhere
   dvg_tally_free(&t);
 }
 
@@ -217,7 +232,10 @@ static void agrees_with_brute_force(void) {
     worst = fmax(worst, fabs(dvg_tally_eer(&t) - slow_eer(genuine, n_genuine, impostor, n_impostor)));
     for (int64_t i = 0; i < COUNT(fars); i++) {
       if (!dvg_far_measurable(fars[i], n_impostor)) continue;
-      struct dvg_operating_point p = dvg_tally_at_far(&t, fars[i]);
+      struct dvg_operating_point p = dvg_tally_beyond_far(&t, fars[i]);
+      worst = fmax(worst, fabs(p.tar - slow_beyond(genuine, n_genuine, impostor, n_impostor, fars[i])));
+      if (!isnan(p.threshold)) worst = fmax(worst, fabs(p.tar - share(genuine, n_genuine, p.threshold)));
+      p = dvg_tally_at_far(&t, fars[i]);
       worst = fmax(worst, fabs(p.tar - slow_tar(genuine, n_genuine, impostor, n_impostor, fars[i])));
       if (isnan(p.threshold)) continue;
       worst = fmax(worst, fabs(p.far_there - share(impostor, n_impostor, p.threshold)));
@@ -236,8 +254,8 @@ static void halves_add_up(void) {
   START(&whole, genuine, impostor);
   CHECK_OK(dvg_tally_create(&left, genuine, 4));
   CHECK_OK(dvg_tally_create(&right, genuine, 4));
-  dvg_tally_add(&left, impostor, 3);
-  dvg_tally_add(&right, impostor + 3, 4);
+  dvg_tally_add(&left, impostor, 3, NULL, NULL);
+  dvg_tally_add(&right, impostor + 3, 4, NULL, NULL);
   for (int64_t i = 0; i < dvg_tally_counters(&left); i++) left.impostor[i] += right.impostor[i];
   dvg_tally_finish(&left);
   CU_ASSERT_EQUAL(dvg_tally_auc(&whole), dvg_tally_auc(&left));
