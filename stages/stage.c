@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/nn/conv.h"
 #include "io/lock.h"
+#include "mpi/placement.h"
 
 // Rank 0 speaks for all, who have the same arguments. If they have not (mpirun PROGRAM A : PROGRAM B), no rank
 // may fail in silence, nor ask for help while the others wait for it.
@@ -64,6 +65,7 @@ static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_sta
   enum dvg_status status = dvg_stage_parse(&o, argc, argv, w);
   if (status == DVG_OK && !o.help) {
     dvg_options_log(&o);
+    dvg_placement_say(w);
     output.program = stage->program;
     status = dvg_world_agree(w, stage->run(&o, w));
     dvg_lock_release(&output.lock); // all have agreed, so none writes any more

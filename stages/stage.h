@@ -18,7 +18,7 @@ struct dvg_stage {
   enum dvg_status (*run)(const struct dvg_options *o, const struct dvg_world *w);
 };
 
-// Starts MPI, parses (errors are said by rank 0 alone: all ranks have the same arguments), logs the settings, runs, ends MPI; returns the
+// Starts MPI, parses (errors are said by rank 0 alone: all ranks have the same arguments), logs the settings and where the ranks run, runs, ends MPI; returns the
 // exit code. The argument after the program's name must not be a sub-command any more.
 int dvg_stage_main(int argc, char **argv, const struct dvg_stage *stage);
 // A program with sub-commands: argv[1] chooses one of `stages` by the last word of its program name ("dvg-prepare render"). Ends with NULL.
