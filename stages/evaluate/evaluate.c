@@ -8,8 +8,10 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "stages/evaluate/report.h"
+#include "stages/evaluate/report_folds.h"
 
 enum { FIRST, RANDOM, MAX_STORED = 10000000 };
+enum { NO_BENCHMARK, CASIA };
 
 static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct dvg_evaluate, images, "images", "",
@@ -34,6 +36,11 @@ static const struct dvg_option options[] = {
     DVG_OPTION_TEXT(
         struct dvg_evaluate, far, "far", "",
         "FARs to report, comma separated, each at least 1/impostors [0.1 to 1e-05, as far as possible]"),
+    DVG_OPTION_PATH(struct dvg_evaluate, protocol, "protocol", "",
+                    "list of gallery and probes in folds (fold, gallery or probe, image; divided by tabs), in "
+                    "place of the domains"),
+    DVG_OPTION_CHOICE(struct dvg_evaluate, benchmark, "benchmark", "none", "none|casia-nir-vis-2",
+                      "a published protocol whose numbers of folds and images --protocol must have"),
     DVG_OPTION_CHOICE(struct dvg_evaluate, far_convention, "far-convention", "conservative",
                       "conservative|liberal",
                       "TAR at the last threshold with FAR <= t, or at the first with FAR > t"),
@@ -102,20 +109,6 @@ static enum dvg_status check_fars(const struct dvg_report *r) {
   return DVG_OK;
 }
 
-static enum dvg_status open_against(struct dvg_report *r, struct dvg_against *a) {
-  const struct dvg_evaluate *s = r->settings;
-  if (!s->against[0]) return DVG_OK;
-  const struct dvg_against_terms terms = {.protocol = r->protocol,
-                                          .seed = (uint64_t)s->seed,
-                                          .n_replicates = s->bootstrap,
-                                          .far_convention = dvg_report_convention(s),
-                                          .far = r->far,
-                                          .n_fars = r->n_fars};
-  DVG_TRY(dvg_against_open(a, s->against, &terms));
-  r->against = a;
-  return DVG_OK;
-}
-
 // Says on rank 0 what all ranks find alike.
 static enum dvg_status said_once(const struct dvg_world *w, enum dvg_status (*check)(const struct dvg_report *),
                                  const struct dvg_report *r) {
@@ -147,7 +140,7 @@ static enum dvg_status begin_file(struct output *out, const struct dvg_report *r
   }
   if (r->quality) dvg_lineage_add(&l, "pairs", s->pairs, r->quality->digest);
   if (r->against) dvg_lineage_add(&l, "against", s->against, r->against->digest);
-  DVG_TRY_GOTO(dvg_text(&path, "%s/evaluation.h5", s->out));
+  DVG_TRY_GOTO(dvg_text(&path, "%s/evaluation.h5", r->out));
   DVG_TRY_GOTO(dvg_lineage_create(&out->file, path, "evaluation", 2, &l));
   DVG_TRY_GOTO(dvg_report_write(out->file, r));
   if (out->store)
@@ -169,7 +162,7 @@ static enum dvg_status write_results(const struct dvg_options *o, const struct d
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? begin_file(&out, r) : DVG_OK));
   if (out.store) DVG_TRY_GOTO(dvg_scores_store(out.file, "score", w, p));
-  status = w->rank == 0 ? dvg_report_files(r, s->out) : DVG_OK;
+  status = w->rank == 0 ? dvg_report_files(r, r->out) : DVG_OK;
   if (status == DVG_OK && w->rank == 0) status = dvg_artifact_commit(&out.file, NULL);
   status = dvg_world_agree(w, status);
 done:
@@ -177,66 +170,186 @@ done:
   return status;
 }
 
-// ---- the run
+// ---- the protocols: one by the domains, or one a fold
 
-enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_world *w) {
-  const struct dvg_evaluate *s = o->values;
-  struct dvg_report r = {.settings = s};
-  struct dvg_protocol protocol = {.same_set = 0};
-  struct dvg_scores scores = {.place = NULL};
-  struct dvg_bootstrap bootstrap = {.n = 0};
-  struct dvg_against against = {.name = NULL}; // rank 0
-  struct dvg_pair_quality quality;
-  struct dvg_embedder embedder = {.graph = NULL};
-  const char *gallery, *probes;
-  dvg_log_quiet(w->rank != 0); // the settings are the same on all ranks
-  enum dvg_status status = choose_paths(s, &gallery, &probes);
-  if (status == DVG_OK) status = choose_fars(&r, s->far);
-  if (status == DVG_OK && s->against[0] && !gallery)
-    status = dvg_fail(DVG_ERROR_USAGE, "--against compares recognition: it needs --images too");
-  dvg_log_quiet(0);
-  DVG_TRY(dvg_world_agree(w, status));
+struct recognition {
+  const struct dvg_options *options;
+  const struct dvg_world *w;
+  struct dvg_folds folds;
+  int64_t n;                     // protocols; 0: recognition is not asked for
+  struct dvg_protocol *protocol; // (n)
+  struct dvg_report *report;     // (n)
+  struct dvg_against *against;   // (n) rank 0
+  const char *gallery, *probes;  // paths
+};
 
-  struct dvg_protocol_options asked = {.gallery_path = gallery,
-                                       .probe_path = probes,
+static enum dvg_status open_against(struct recognition *c, int64_t i) {
+  struct dvg_report *r = &c->report[i];
+  const struct dvg_evaluate *s = r->settings;
+  const struct dvg_against_terms terms = {.protocol = r->protocol,
+                                          .seed = (uint64_t)s->seed,
+                                          .n_replicates = s->bootstrap,
+                                          .far_convention = dvg_report_convention(s),
+                                          .far = r->far,
+                                          .n_fars = r->n_fars};
+  char *folder = NULL;
+  if (!s->against[0]) return DVG_OK;
+  if (c->folds.n > 0) DVG_TRY(dvg_text(&folder, "%s/fold-%s", s->against, c->folds.list[i].name));
+  enum dvg_status status = dvg_against_open(&c->against[i], folder ? folder : s->against, &terms);
+  dvg_free(&folder);
+  if (status == DVG_OK) r->against = &c->against[i];
+  return status;
+}
+
+static enum dvg_status read_folds(void *context) {
+  struct recognition *c = context;
+  const struct dvg_evaluate *s = c->options->values;
+  struct dvg_image_set set[2] = {{.file = NULL}, {.file = NULL}};
+  const int same = strcmp(c->gallery, c->probes) == 0;
+  enum dvg_status status = dvg_image_set_open(&set[0], c->gallery);
+  if (status == DVG_OK && !same) status = dvg_image_set_open(&set[1], c->probes);
+  if (status == DVG_OK) status = dvg_folds_read(&c->folds, s->protocol, &set[0], same ? &set[0] : &set[1]);
+  if (status == DVG_OK && s->benchmark == CASIA) status = dvg_folds_check_casia(&c->folds, s->protocol);
+  for (int i = 0; i < 2; i++) dvg_image_set_close(&set[i]);
+  return status;
+}
+
+// Collective. Who is compared with whom, and whether what is asked for can be said of it: before anything is
+// computed.
+static enum dvg_status recognition_create(struct recognition *c, const struct dvg_report *like) {
+  const struct dvg_evaluate *s = c->options->values;
+  struct dvg_protocol_options asked = {.gallery_path = c->gallery,
+                                       .probe_path = c->probes,
                                        .gallery_domain = s->gallery_domain,
                                        .probe_domain = s->probe_domain,
                                        .per_person = s->gallery_per_person,
                                        .at_random = s->gallery_choice == RANDOM,
                                        .seed = (uint64_t)s->seed};
-  if (gallery) {
-    DVG_TRY_GOTO(dvg_protocol_create(&protocol, w, &asked));
-    r.protocol = &protocol;
-    DVG_TRY_GOTO(said_once(w, check_fars, &r));
-    DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? open_against(&r, &against) : DVG_OK));
+  if (s->protocol[0]) DVG_TRY(dvg_world_root_first(c->w, read_folds, c));
+  const int64_t n = c->folds.n > 0 ? c->folds.n : 1;
+  enum dvg_status status = DVG_NEW(&c->protocol, n, "protocols");
+  if (status == DVG_OK) status = DVG_NEW(&c->report, n, "reports");
+  if (status == DVG_OK) status = DVG_NEW(&c->against, n, "comparisons");
+  DVG_TRY(dvg_world_agree(c->w, status));
+  for (; c->n < n; c->n++) {
+    struct dvg_report *r = &c->report[c->n];
+    *r = *like;
+    if (c->folds.n > 0) asked.fold = &c->folds.list[c->n];
+    DVG_TRY(dvg_protocol_create(&c->protocol[c->n], c->w, &asked));
+    r->protocol = &c->protocol[c->n];
+    DVG_TRY(said_once(c->w, check_fars, r));
+    DVG_TRY(dvg_world_agree(c->w, c->w->rank == 0 ? open_against(c, c->n) : DVG_OK));
   }
+  return DVG_OK;
+}
+
+static void recognition_free(struct recognition *c) {
+  for (int64_t i = 0; i < c->n; i++) {
+    dvg_report_free(&c->report[i]);
+    dvg_against_free(&c->against[i]);
+    dvg_protocol_free(&c->protocol[i]);
+  }
+  dvg_free(&c->protocol);
+  dvg_free(&c->report);
+  dvg_free(&c->against);
+  dvg_folds_free(&c->folds);
+}
+
+// Collective. From embeddings to files in r->out.
+static enum dvg_status evaluate_protocol(const struct recognition *c, struct dvg_report *r,
+                                         const struct dvg_embedder *e) {
+  const struct dvg_evaluate *s = r->settings;
+  struct dvg_scores scores = {.place = NULL};
+  struct dvg_bootstrap bootstrap = {.n = 0};
+  enum dvg_status status;
+  DVG_TRY_GOTO(dvg_scores_create(&scores, c->w, r->protocol));
+  r->scores = &scores;
+  DVG_TRY_GOTO(dvg_bootstrap_create(&bootstrap, c->w, &scores.people, r->far, r->n_fars,
+                                    r->protocol->n_impostor, (uint64_t)s->seed, s->bootstrap));
+  r->bootstrap = &bootstrap;
+  DVG_TRY_GOTO(dvg_world_agree(c->w, dvg_report_fill(r)));
+  DVG_TRY_GOTO(write_results(c->options, c->w, r, e));
+  dvg_report_print(r);
+done:
+  dvg_bootstrap_free(&bootstrap);
+  dvg_scores_free(&scores);
+  r->scores = NULL;
+  r->bootstrap = NULL;
+  return status;
+}
+
+// Collective. Each fold in a folder of its own, then what they have in common.
+static enum dvg_status evaluate_folds(const struct recognition *c, const struct dvg_embedder *e) {
+  const struct dvg_evaluate *s = c->options->values;
+  DVG_TRY(dvg_world_agree(c->w, c->w->rank == 0 ? dvg_report_clear(s->out) : DVG_OK));
+  for (int64_t i = 0; i < c->n; i++) {
+    struct dvg_report *r = &c->report[i];
+    char *folder = NULL;
+    DVG_TRY(dvg_text(&folder, "%s/fold-%s", s->out, c->folds.list[i].name));
+    r->out = folder;
+    dvg_info("fold %s", c->folds.list[i].name);
+    enum dvg_status status = dvg_world_agree(c->w, c->w->rank == 0 ? dvg_path_make_folder(folder) : DVG_OK);
+    if (status == DVG_OK) status = evaluate_protocol(c, r, e);
+    r->out = NULL;
+    dvg_free(&folder);
+    DVG_TRY(status);
+  }
+  return dvg_world_agree(c->w, c->w->rank == 0 ? dvg_report_folds(c->report, &c->folds, s->out) : DVG_OK);
+}
+
+// ---- the run
+
+static enum dvg_status check_settings(struct recognition *c, struct dvg_report *r) {
+  const struct dvg_evaluate *s = r->settings;
+  DVG_TRY(choose_paths(s, &c->gallery, &c->probes));
+  DVG_TRY(choose_fars(r, s->far));
+  if (s->against[0] && !c->gallery)
+    return dvg_fail(DVG_ERROR_USAGE, "--against compares recognition: it needs --images too");
+  if (s->protocol[0] && !c->gallery)
+    return dvg_fail(DVG_ERROR_USAGE, "--protocol lists images: it needs --images too");
+  if (s->protocol[0] && s->pairs[0])
+    return dvg_fail(DVG_ERROR_USAGE, "--protocol and --pairs are evaluated each in a run of its own");
+  if (s->benchmark != NO_BENCHMARK && !s->protocol[0])
+    return dvg_fail(DVG_ERROR_USAGE, "--benchmark checks a list: it needs --protocol");
+  return DVG_OK;
+}
+
+enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_world *w) {
+  const struct dvg_evaluate *s = o->values;
+  struct dvg_report r = {.settings = s, .out = s->out};
+  struct recognition c = {.options = o, .w = w};
+  struct dvg_pair_quality quality;
+  struct dvg_embedder embedder = {.graph = NULL};
+  dvg_log_quiet(w->rank != 0); // the settings are the same on all ranks
+  enum dvg_status status = check_settings(&c, &r);
+  dvg_log_quiet(0);
+  DVG_TRY(dvg_world_agree(w, status));
+
+  if (c.gallery) DVG_TRY_GOTO(recognition_create(&c, &r));
   DVG_TRY_GOTO(dvg_stage_make_folder(w, s->out));
   DVG_TRY_GOTO(dvg_embedder_create(&embedder, w, s->weights));
-  // All inputs are looked at before the first image is embedded: the protocol's here, the pairs in their turn,
+  // All inputs are looked at before the first image is embedded: the protocols' here, the pairs in their turn,
   // which is first.
-  if (gallery) DVG_TRY_GOTO(dvg_protocol_check(&protocol, w, &embedder));
+  for (int64_t i = 0; i < c.n; i++) DVG_TRY_GOTO(dvg_protocol_check(&c.protocol[i], w, &embedder));
   if (s->pairs[0]) {
     DVG_TRY_GOTO(dvg_pair_quality(&quality, w, &embedder, s->pairs, s->pairs_sample));
     r.quality = &quality;
   }
-  if (gallery) {
-    DVG_TRY_GOTO(dvg_protocol_embed(&protocol, w, &embedder));
-    DVG_TRY_GOTO(dvg_scores_create(&scores, w, &protocol));
-    r.scores = &scores;
-    DVG_TRY_GOTO(dvg_bootstrap_create(&bootstrap, w, &scores.people, r.far, r.n_fars, protocol.n_impostor,
-                                      (uint64_t)s->seed, s->bootstrap));
-    r.bootstrap = &bootstrap;
+  if (c.n > 0) DVG_TRY_GOTO(dvg_protocols_embed(c.protocol, c.n, w, &embedder));
+  if (c.folds.n > 0) {
+    DVG_TRY_GOTO(evaluate_folds(&c, &embedder));
+    dvg_info("written      %s/folds.tsv", s->out);
+  } else if (c.n > 0) {
+    c.report[0].quality = r.quality;
+    DVG_TRY_GOTO(evaluate_protocol(&c, &c.report[0], &embedder));
+    dvg_info("written      %s/evaluation.h5", s->out);
+  } else {
+    DVG_TRY_GOTO(write_results(o, w, &r, &embedder));
+    dvg_report_print(&r);
+    dvg_info("written      %s/evaluation.h5", s->out);
   }
-  DVG_TRY_GOTO(dvg_world_agree(w, dvg_report_fill(&r)));
-  DVG_TRY_GOTO(write_results(o, w, &r, &embedder));
-  dvg_report_print(&r);
-  dvg_info("written      %s/evaluation.h5", s->out);
 done:
-  dvg_report_free(&r);
-  dvg_against_free(&against);
-  dvg_bootstrap_free(&bootstrap);
-  dvg_scores_free(&scores);
-  dvg_protocol_free(&protocol);
+  recognition_free(&c);
   dvg_embedder_free(&embedder);
   return status;
 }

@@ -1,6 +1,7 @@
 // dvg-evaluate: recognition protocol and quality of a generated pair set.
 //
-// Output, in the folder --out:
+// Output, in the folder --out (with --protocol: in a folder fold-NAME of it for each fold; and folds.tsv, the folds' metrics with mean and
+// deviation, and those as metrics.json in --out itself):
 //   evaluation.h5  schema "evaluation", version 2; see report.h
 //   metrics.json   the metrics on one line
 //   roc.tsv        the ROC (far, tar, threshold), roc.png; cmc.tsv (rank, rate), cmc.png; scores.png
@@ -12,8 +13,8 @@
 
 struct dvg_evaluate {
   const char *images, *gallery_images, *probe_images, *weights, *gallery_domain, *probe_domain, *far, *pairs,
-      *out, *name, *against;
-  int64_t gallery_per_person, gallery_choice, far_convention, bootstrap, seed, pairs_sample, store_scores;
+      *out, *name, *against, *protocol;
+  int64_t gallery_per_person, gallery_choice, benchmark, far_convention, bootstrap, seed, pairs_sample, store_scores;
   double confidence;
 };
 enum { DVG_FAR_WITHIN, DVG_FAR_BEYOND }; // far_convention

@@ -129,6 +129,10 @@ static enum dvg_status count_scores(struct dvg_protocol *p, const struct dvg_pro
     p->probe_number[i] = *own - 1;
   }
   dvg_free(&number);
+  if (o->fold && (p->n_genuine == 0 || p->n_impostor == 0))
+    return dvg_fail(DVG_ERROR_INPUT, "fold %s: %s", o->fold->name,
+                    p->n_genuine == 0 ? "no probe shows a person of the gallery"
+                                      : "gallery and probes show one person only: nobody to mistake");
   if (p->n_genuine == 0)
     return dvg_fail(DVG_ERROR_INPUT, "no probe of domain %s in %s shows a person of the gallery (%s in %s)",
                     o->probe_domain, o->probe_path, o->gallery_domain, o->gallery_path);
@@ -138,36 +142,47 @@ static enum dvg_status count_scores(struct dvg_protocol *p, const struct dvg_pro
   return DVG_OK;
 }
 
+// Marks the images of two domains.
+static enum dvg_status choose_by_domain(unsigned char *in_gallery, unsigned char *in_probes,
+                                        const struct dvg_image_set *gallery, const struct dvg_image_set *probes,
+                                        const struct dvg_protocol_options *o) {
+  int gallery_domain, probe_domain;
+  int64_t n_gallery = 0, n_probes = 0;
+  DVG_TRY(dvg_image_set_domain(gallery, o->gallery_domain, &gallery_domain));
+  DVG_TRY(dvg_image_set_domain(probes, o->probe_domain, &probe_domain));
+  DVG_TRY(choose_gallery(in_gallery, gallery, gallery_domain, o));
+  for (int64_t i = 0; i < probes->N; i++)
+    n_probes += in_probes[i] = probes->domain[i] == probe_domain && !(gallery == probes && in_gallery[i]);
+  for (int64_t i = 0; i < gallery->N; i++) n_gallery += in_gallery[i];
+  if (n_gallery == 0)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: the gallery is empty: no image of domain %s", o->gallery_path,
+                    o->gallery_domain);
+  if (n_probes > 0) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: there are no probes: no image of domain %s%s", o->probe_path,
+                  o->probe_domain,
+                  gallery == probes && gallery_domain == probe_domain
+                      ? " is left by the gallery (--gallery-per-person takes some of them)"
+                      : "");
+}
+
 static enum dvg_status choose(struct dvg_protocol *p, const struct dvg_protocol_options *o) {
   const struct dvg_image_set *gallery = &p->set[0], *probes = p->same_set ? gallery : &p->set[1];
-  unsigned char *in_gallery = NULL, *in_probes = NULL;
+  unsigned char *mark[DVG_N_ROLES] = {NULL, NULL};
   int64_t *person_of = NULL;
-  int gallery_domain, probe_domain;
   enum dvg_status status;
-  DVG_TRY_GOTO(dvg_image_set_domain(gallery, o->gallery_domain, &gallery_domain));
-  DVG_TRY_GOTO(dvg_image_set_domain(probes, o->probe_domain, &probe_domain));
-  DVG_TRY_GOTO(DVG_NEW(&in_gallery, gallery->N, "marks of images"));
-  DVG_TRY_GOTO(DVG_NEW(&in_probes, probes->N, "marks of images"));
+  DVG_TRY_GOTO(DVG_NEW(&mark[DVG_GALLERY], gallery->N, "marks of images"));
+  DVG_TRY_GOTO(DVG_NEW(&mark[DVG_PROBE], probes->N, "marks of images"));
   DVG_TRY_GOTO(DVG_NEW(&person_of, probes->n_people, "people"));
-  DVG_TRY_GOTO(choose_gallery(in_gallery, gallery, gallery_domain, o));
-  for (int64_t i = 0; i < probes->N; i++)
-    in_probes[i] = probes->domain[i] == probe_domain && !(p->same_set && in_gallery[i]);
+  if (o->fold) {
+    for (int r = 0; r < DVG_N_ROLES; r++)
+      for (int64_t i = 0; i < o->fold->n[r]; i++) mark[r][o->fold->row[r][i]] = 1;
+  } else DVG_TRY_GOTO(choose_by_domain(mark[DVG_GALLERY], mark[DVG_PROBE], gallery, probes, o));
   DVG_TRY_GOTO(match_people(person_of, probes, gallery));
-  DVG_TRY_GOTO(take_rows(&p->gallery, gallery, in_gallery, NULL, DVG_TILE_GALLERY));
-  DVG_TRY_GOTO(take_rows(&p->probes, probes, in_probes, person_of, DVG_TILE_PROBES));
-  if (p->gallery.n == 0)
-    status = dvg_fail(DVG_ERROR_INPUT, "%s: the gallery is empty: no image of domain %s", o->gallery_path,
-                      o->gallery_domain);
-  else if (p->probes.n == 0)
-    status = dvg_fail(DVG_ERROR_INPUT, "%s: there are no probes: no image of domain %s%s", o->probe_path,
-                      o->probe_domain,
-                      p->same_set && gallery_domain == probe_domain
-                          ? " is left by the gallery (--gallery-per-person takes some of them)"
-                          : "");
-  if (status == DVG_OK) status = count_scores(p, o);
+  DVG_TRY_GOTO(take_rows(&p->gallery, gallery, mark[DVG_GALLERY], NULL, DVG_TILE_GALLERY));
+  DVG_TRY_GOTO(take_rows(&p->probes, probes, mark[DVG_PROBE], person_of, DVG_TILE_PROBES));
+  status = count_scores(p, o);
 done:
-  dvg_free(&in_gallery);
-  dvg_free(&in_probes);
+  for (int r = 0; r < DVG_N_ROLES; r++) dvg_free(&mark[r]);
   dvg_free(&person_of);
   return status;
 }
@@ -228,11 +243,50 @@ enum dvg_status dvg_protocol_check(const struct dvg_protocol *p, const struct dv
   return dvg_world_agree(w, status);
 }
 
-enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_world *w, struct dvg_embedder *e) {
-  struct dvg_side *sides[] = {&p->gallery, &p->probes};
-  for (int i = 0; i < 2; i++) {
-    struct dvg_side *s = sides[i];
-    DVG_TRY(dvg_embed_shared(e, w, s->set, s->row, s->n, s->embedding));
+static struct dvg_side *side_of(struct dvg_protocol *p, int role) {
+  return role == DVG_GALLERY ? &p->gallery : &p->probes;
+}
+
+// Those images of set number k that any of n protocols takes are embedded, and copied to where they are wanted.
+static enum dvg_status embed_set(struct dvg_protocol *p, int64_t n, int k, const struct dvg_world *w,
+                                 struct dvg_embedder *e) {
+  const struct dvg_image_set *set = &p->set[k];
+  const int first_role = k == 0 ? DVG_GALLERY : DVG_PROBE,
+            last_role = k == 0 && !p->same_set ? DVG_GALLERY : DVG_PROBE;
+  int64_t *place = NULL, *row = NULL, n_rows = 0; // place among the rows, counted from 1
+  float *x = NULL;
+  enum dvg_status status = DVG_NEW(&place, set->N, "places of images");
+  if (status == DVG_OK) status = DVG_NEW(&row, set->N, "rows of images");
+  DVG_TRY_GOTO(dvg_world_agree(w, status));
+  for (int64_t f = 0; f < n; f++)
+    for (int role = first_role; role <= last_role; role++)
+      for (int64_t i = 0; i < side_of(&p[f], role)->n; i++) place[side_of(&p[f], role)->row[i]] = 1;
+  for (int64_t i = 0; i < set->N; i++)
+    if (place[i]) row[n_rows++] = i, place[i] = n_rows;
+  DVG_TRY_GOTO(dvg_world_agree(w, dvg_alloc((void **)&x, n_rows, DVG_CODE * sizeof *x, "embeddings")));
+  DVG_TRY_GOTO(dvg_embed_shared(e, w, set, row, n_rows, x));
+  for (int64_t f = 0; f < n; f++)
+    for (int role = first_role; role <= last_role; role++) {
+      struct dvg_side *s = side_of(&p[f], role);
+      for (int64_t i = 0; i < s->n; i++)
+        memcpy(s->embedding + i * DVG_CODE, x + (place[s->row[i]] - 1) * DVG_CODE, DVG_CODE * sizeof *x);
+    }
+done:
+  dvg_free(&place);
+  dvg_free(&row);
+  dvg_free(&x);
+  return status;
+}
+
+enum dvg_status dvg_protocols_embed(struct dvg_protocol *p, int64_t n, const struct dvg_world *w,
+                                    struct dvg_embedder *e) {
+  if (n == 1) { // without a copy: a gallery may be large
+    for (int role = 0; role < DVG_N_ROLES; role++) {
+      struct dvg_side *s = side_of(p, role);
+      DVG_TRY(dvg_embed_shared(e, w, s->set, s->row, s->n, s->embedding));
+    }
+    return DVG_OK;
   }
-  return DVG_OK;
+  DVG_TRY(embed_set(p, n, 0, w, e));
+  return p->same_set ? DVG_OK : embed_set(p, n, 1, w, e);
 }

@@ -3,6 +3,7 @@
 #define DVG_STAGES_EVALUATE_PROTOCOL_H
 
 #include "stages/embed.h"
+#include "stages/evaluate/folds.h"
 
 // Tiles of the score matrix. Embeddings are padded with zeros to whole tiles, so that all scores come from
 // products of one shape and a score depends neither on the number of ranks nor on the size of the set.
@@ -21,6 +22,7 @@ struct dvg_protocol_options {
   int64_t per_person; // gallery images of each person; 0: all
   int at_random;      // which: the first ones of the file, or drawn with the seed
   uint64_t seed;
+  const struct dvg_fold *fold; // the images instead, of the sets of those paths; NULL: by the domains
 };
 
 struct dvg_protocol {
@@ -45,9 +47,9 @@ void dvg_protocol_free(struct dvg_protocol *p);
 // Collective. Whether the images are large enough for the network.
 DVG_CHECKED enum dvg_status dvg_protocol_check(const struct dvg_protocol *p, const struct dvg_world *w,
                                                const struct dvg_embedder *e);
-// Collective. After dvg_protocol_check. Fills both sides' embeddings; an image without one is DVG_ERROR_NUMERIC
-// (dvg_embed_shared).
-DVG_CHECKED enum dvg_status dvg_protocol_embed(struct dvg_protocol *p, const struct dvg_world *w,
-                                               struct dvg_embedder *e);
+// Collective. After dvg_protocol_check. Fills both sides' embeddings of n protocols of the same sets, n >= 1; what is in
+// several is embedded once. An image without embedding is DVG_ERROR_NUMERIC (dvg_embed_shared).
+DVG_CHECKED enum dvg_status dvg_protocols_embed(struct dvg_protocol *p, int64_t n, const struct dvg_world *w,
+                                                struct dvg_embedder *e);
 
 #endif

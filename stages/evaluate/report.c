@@ -329,14 +329,21 @@ static enum dvg_status remove_file(const char *folder, const char *name) {
   return status;
 }
 
+static const struct {
+  const char *name;
+  enum dvg_status (*write)(const struct dvg_report *, const char *);
+  int of_protocol;
+} files[] = {{"metrics.json", write_json, 0},     {"roc.tsv", dvg_report_roc_tsv, 1},
+             {"roc.png", dvg_report_roc_plot, 1}, {"cmc.tsv", dvg_report_cmc_tsv, 1},
+             {"cmc.png", dvg_report_cmc_plot, 1}, {"scores.png", dvg_report_scores_plot, 1}};
+
+enum dvg_status dvg_report_clear(const char *folder) {
+  DVG_TRY(remove_file(folder, "evaluation.h5"));
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) DVG_TRY(remove_file(folder, files[i].name));
+  return DVG_OK;
+}
+
 enum dvg_status dvg_report_files(const struct dvg_report *r, const char *folder) {
-  static const struct {
-    const char *name;
-    enum dvg_status (*write)(const struct dvg_report *, const char *);
-    int of_protocol;
-  } files[] = {{"metrics.json", write_json, 0},     {"roc.tsv", dvg_report_roc_tsv, 1},
-               {"roc.png", dvg_report_roc_plot, 1}, {"cmc.tsv", dvg_report_cmc_tsv, 1},
-               {"cmc.png", dvg_report_cmc_plot, 1}, {"scores.png", dvg_report_scores_plot, 1}};
   DVG_TRY(remove_file(folder, "evaluation.h5"));
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     if (files[i].of_protocol && !r->protocol) {

@@ -30,6 +30,7 @@ extern const int64_t dvg_report_ranks[DVG_RANKS]; // 1, 5, 10
 
 struct dvg_report {
   const struct dvg_evaluate *settings;
+  const char *out;                     // folder for the results
   const struct dvg_protocol *protocol; // NULL: no protocol was asked for
   const struct dvg_scores *scores;
   const struct dvg_bootstrap *bootstrap;
@@ -58,5 +59,8 @@ DVG_CHECKED enum dvg_status dvg_report_write(struct dvg_artifact *a, const struc
 // metrics.json, roc.tsv, roc.png, cmc.tsv, cmc.png, scores.png into the folder, from which evaluation.h5 and
 // what is not made this time are removed.
 DVG_CHECKED enum dvg_status dvg_report_files(const struct dvg_report *r, const char *folder);
+
+// Removes evaluation.h5 and all files that dvg_report_files makes: evaluation.h5 first.
+DVG_CHECKED enum dvg_status dvg_report_clear(const char *folder);
 
 #endif

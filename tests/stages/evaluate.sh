@@ -103,6 +103,53 @@ expect_fail "another seed" 3 'r0/evaluation.h5: its seed is 1, not 2' evaluate 2
 expect_fail "another convention" 3 'its far_convention is another one' evaluate 2 --images toy.h5 --far-convention liberal --against r0 --out no
 expect_fail "no evaluation" 4 'absent/evaluation.h5: cannot open' evaluate 3 --images toy.h5 --against absent --out no
 
+# ---- a protocol as a file
+check "the images' list" run 0 dvg-inspect toy.h5 --export folder --out exported
+# fold NAME FILTER: lines of a protocol, of the lines of the list (image, person, domain, ...) that the awk condition FILTER lets pass.
+fold() { awk -F '\t' -v fold="$1" 'NR > 1 && ('"$2"') { printf "%s\t%s\t#%d\n", fold, $3 == "VIS" ? "gallery" : "probe", NR - 2 }' exported/list.tsv; }
+fold all 1 >one.tsv
+{ echo "# three folds"; echo; fold a 1; fold b 'NR < 26'; fold c 'NR > 14 || $3 == "VIS"'; } >three.tsv
+check "one fold" evaluate 2 --images toy.h5 --protocol one.tsv --out one
+for m in rank_1 rank_5 auc eer; do is "one fold: $m" "$(metric one/fold-all $m)" "$(metric r0 $m)"; done
+for n in 0 1 3; do check "three folds on $n" evaluate $n --images toy.h5 --protocol three.tsv --far 0.1 --out "three$n"; done
+says "mean and deviation" '^rank_1 +[0-9.]+ \+- [0-9.]+ %'
+for n in 1 3; do check "three folds: alike on $n" diff -r three0 "three$n"; done
+is "a line a fold" "$(cut -f 1 three0/folds.tsv | tr '\n' ' ')" "fold a b c mean deviation "
+is "mean and deviation of rank-1" "$(awk -F '\t' 'NR > 1 && NR < 5 { n++; s += $2; q += $2 * $2 }
+  END { printf "%.6f %.6f", s / n, sqrt((q - s * s / n) / (n - 1)) }' three0/folds.tsv)" \
+  "$(awk -F '\t' '$1 == "mean" { m = $2 } $1 == "deviation" { printf "%.6f %.6f", m, $2 }' three0/folds.tsv)"
+is "in JSON" "$(sed -n 's/.*"folds":3,.*"rank_1":{"mean":\([^,]*\),.*/\1/p' three0/metrics.json | cut -c 1-8)" \
+  "$(awk -F '\t' '$1 == "mean" { print $2 }' three0/folds.tsv | cut -c 1-8)"
+check "folds against folds" run 2 dvg-evaluate --images toy.h5 --weights f2.h5 --protocol three.tsv --far 0.1 --against three0 --out three_against
+is "each against its own" "$(grep -c '"against":' three_against/fold-*/metrics.json | grep -c ':1$')" 3
+# Images by their names, as the list gives where each comes from; people of two files are matched by name.
+{
+  awk -F '\t' 'NR == 26 || NR == 32 { printf "x\tgallery\t%s\n", $16 }' exported/list.tsv
+  printf 'x\tprobe\t#0\nx\tprobe\t#1\n'
+} >two.tsv
+check "two files" evaluate 2 --gallery-images toy.h5 --probe-images other.h5 --protocol two.tsv --out two_files
+is "their scores" "$(metric two_files/fold-x genuine)/$(metric two_files/fold-x impostor)" 2/2
+bad_fold() { # name, exit code, message, protocol
+  printf '%b' "$4" >bad.tsv
+  expect_fail "$1" "$2" "$3" evaluate 2 --images toy.h5 --protocol bad.tsv --out no
+}
+bad_fold "a list without tabs" 3 "bad.tsv:1: is not a fold, gallery or probe, and an image" 'a gallery #1\n'
+bad_fold "neither gallery nor probe" 3 "bad.tsv:2: 'proben' is neither gallery nor probe" 'a\tgallery\t#1\na\tproben\t#2\n'
+bad_fold "an image that isn't there" 3 "bad.tsv:1: toy.h5 has no image '#36'" 'a\tgallery\t#36\n'
+bad_fold "an image twice" 3 "bad.tsv: fold a names image '.*' twice as gallery" 'a\tgallery\t#1\na\tgallery\t#1\na\tprobe\t#2\n'
+bad_fold "in the gallery and a probe" 3 "bad.tsv: fold a has image '.*' in the gallery and as a probe" 'a\tgallery\t#1\na\tprobe\t#1\n'
+bad_fold "no probes" 3 "bad.tsv: fold a has no probe images" 'a\tgallery\t#1\n'
+bad_fold "a fold that is a path" 3 "bad.tsv:1: '../a' is no name of a fold" '../a\tgallery\t#1\n'
+bad_fold "an empty list" 3 "bad.tsv: names no images" '# nothing\n'
+bad_fold "one person" 3 "fold a: gallery and probes show one person only" 'a\tgallery\t#0\na\tprobe\t#1\n'
+expect_fail "not CASIA" 3 'three.tsv: has 3 folds, CASIA NIR-VIS 2.0 has 10' \
+  evaluate 2 --images toy.h5 --protocol three.tsv --benchmark casia-nir-vis-2 --out no
+for f in 1 2 3 4 5 6 7 8 9 10; do fold $f 1; done >ten.tsv
+expect_fail "not CASIA's galleries" 3 'ten.tsv: fold 1, number 1, has 18 gallery images, that of CASIA NIR-VIS 2.0 has 358' \
+  evaluate 2 --images toy.h5 --protocol ten.tsv --benchmark casia-nir-vis-2 --out no
+expect_fail "no protocol" 4 'absent.tsv' evaluate 3 --images toy.h5 --protocol absent.tsv --out no
+expect_fail "a benchmark of nothing" 2 'benchmark checks a list' evaluate 2 --images toy.h5 --benchmark casia-nir-vis-2 --out no
+
 # ---- generated pairs
 check "generates" run 1 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 21 --per-shard 8 --out pairs
 for n in 1 2 3 4; do check "judges pairs on $n ranks" evaluate $n --pairs pairs --out "p$n"; done
