@@ -6,10 +6,11 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "common/base/rng.h"
-#include "io/shards.h"
 #include "stages/epoch.h"
+#include "stages/features.h"
 #include "stages/rates.h"
-#include "stages/train_sampler/spread.h"
+#include "stages/train_sampler/report.h"
+#include "stages/train_sampler/split.h"
 #include "stages/weights.h"
 
 #define S struct dvg_sampler_settings
@@ -24,9 +25,12 @@ static const struct dvg_option options[] = {
     DVG_OPTION_REAL(S, rate, "rate", "0.0005", 0, 10, "learning rate (Adam)"),
     DVG_OPTION_REAL(S, kl, "kl", "0.002", 0, 1e6, "weight of the KL term"),
     DVG_OPTION_REAL(S, kl_warmup, "kl-warmup", "5", 0, 1e9, "epochs over which the KL weight rises from 0"),
-    DVG_OPTION_REAL(S, spread_tolerance, "spread-tolerance", "0.02", 0, 1,
-                    "end early when mean and deviation of the cosines between sampled identities are this near to "
-                    "those of real ones; 0: never"),
+    DVG_OPTION_REAL(S, held_out, "held-out", "0", 0, 0.9,
+                    "part of the people whose features are not trained on but compared with"),
+    DVG_OPTION_REAL(
+        S, spread_tolerance, "spread-tolerance", "0.02", 0, 1,
+        "end early when mean and deviation of the cosines between sampled identities are this near to "
+        "those of real ones; 0: never"),
     DVG_OPTION_END};
 #undef S
 
@@ -35,8 +39,9 @@ enum { N_SPREAD = 1000 }; // identities whose pairwise cosines are compared
 struct job {
   const struct dvg_sampler_settings *set;
   const struct dvg_world *w;
-  struct dvg_shard_reader *features;
-  int64_t n_features, steps_per_epoch;
+  struct dvg_features features;
+  int64_t steps_per_epoch;
+  struct dvg_split split;
   struct dvg_epochs epochs;
   struct dvg_params params;
   struct dvg_graph *graph, *sampling; // the VAE; its decoder alone, on N_SPREAD rows
@@ -78,8 +83,8 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   float *feature = dvg_graph_values(j->graph, j->feature), *eps = dvg_graph_values(j->graph, j->eps);
   for (int64_t i = 0; i < j->set->micro_batch; i++) {
     int64_t k = step * j->set->batch + micro * j->set->micro_batch + i;
-    DVG_TRY(dvg_shard_reader_read(j->features, "feature", DVG_F32, dvg_epochs_item(&j->epochs, k), 1,
-                                  feature + i * DVG_CODE));
+    int64_t item = j->split.item[dvg_epochs_item(&j->epochs, k)];
+    DVG_TRY(dvg_features_read(feature + i * DVG_CODE, &j->features, item));
     struct dvg_rng r;
     dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_ATTRIBUTE, (uint64_t)k);
     dvg_rng_normals(&r, eps + i * DVG_CODE, DVG_CODE);
@@ -89,31 +94,53 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   return DVG_OK;
 }
 
-static int among(const int64_t *list, int64_t n, int64_t value) {
-  for (int64_t i = 0; i < n; i++)
-    if (list[i] == value) return 1;
-  return 0;
+// The first features of up to N_SPREAD people, those held out (1) or trained on (0). The caller frees out->x.
+static enum dvg_status read_people(struct dvg_identities *out, const struct job *j, int held) {
+  const struct dvg_split *s = &j->split;
+  float *x = NULL;
+  int64_t n = s->n_people[held] < N_SPREAD ? s->n_people[held] : N_SPREAD;
+  enum dvg_status status = DVG_NEW(&x, n * DVG_CODE, "features");
+  for (int64_t i = 0; i < n && status == DVG_OK; i++)
+    status = dvg_features_read(x + i * DVG_CODE, &j->features, s->people[held][i]);
+  *out = (struct dvg_identities){x, n};
+  if (status != DVG_OK) dvg_free(&x);
+  return status;
 }
 
-// The spread of real identities: the first feature of each of up to N_SPREAD people.
+static void forget(struct dvg_identities *all) {
+  float *x = (float *)all->x;
+  dvg_free(&x);
+}
+
+// Whose identities the sampled ones are compared with: of people that were held out, if any.
+static int reference(const struct job *j) {
+  return j->split.n_people[1] > 0;
+}
+
+static enum dvg_status split_people(struct job *j) {
+  int64_t *identity = NULL;
+  enum dvg_status status = DVG_NEW(&identity, j->features.n, "identities");
+  if (status == DVG_OK) status = dvg_features_people(identity, &j->features, 0, j->features.n);
+  if (status == DVG_OK)
+    status = dvg_split_of(&j->split, identity, j->features.n, j->set->held_out, (uint64_t)j->set->train.seed);
+  dvg_free(&identity);
+  return status;
+}
+
+// Shares people out, and measures the spread of the real identities.
 static enum dvg_status measure_real(void *job) {
   struct job *j = job;
-  int64_t n = 0, *identity = NULL, person[N_SPREAD];
-  float *x = NULL;
-  enum dvg_status status;
-  DVG_TRY_GOTO(DVG_NEW(&identity, j->n_features, "identities"));
-  DVG_TRY_GOTO(DVG_NEW(&x, (int64_t)N_SPREAD * DVG_CODE, "features"));
-  DVG_TRY_GOTO(dvg_shard_reader_read(j->features, "identity", DVG_I64, 0, j->n_features, identity));
-  for (int64_t i = 0; i < j->n_features && n < N_SPREAD; i++) {
-    if (among(person, n, identity[i])) continue;
-    person[n] = identity[i];
-    DVG_TRY_GOTO(dvg_shard_reader_read(j->features, "feature", DVG_F32, i, 1, x + n++ * DVG_CODE));
-  }
-  if (n < 2) DVG_TRY_GOTO(dvg_fail(DVG_ERROR_INPUT, "%s: holds fewer than two people", j->set->features));
-  DVG_TRY_GOTO(dvg_spread_of(&j->real, x, n, DVG_CODE));
-done:
-  dvg_free(&identity);
-  dvg_free(&x);
+  struct dvg_identities real;
+  DVG_TRY(split_people(j));
+  int64_t n = j->split.n_people[reference(j)], rest = j->split.n_people[0];
+  if (rest < 2) return dvg_fail(DVG_ERROR_INPUT, "%s: holds fewer than two people", j->set->features);
+  if (n < 2 || (j->set->held_out > 0 && n <= DVG_IDENTITY_NEIGHBOURS))
+    return dvg_fail(
+        DVG_ERROR_INPUT, "%s: --held-out %g leaves %lld people to compare with, more than %d are needed",
+        j->set->features, j->set->held_out, (long long)j->split.n_people[1], DVG_IDENTITY_NEIGHBOURS);
+  DVG_TRY(read_people(&real, j, reference(j)));
+  enum dvg_status status = dvg_spread_of(&j->real, real.x, real.n, DVG_CODE);
+  forget(&real);
   return status;
 }
 
@@ -149,30 +176,7 @@ static enum dvg_status sheet(void *job, int64_t step, const char *path) {
   struct job *j = job;
   (void)step;
   DVG_TRY(measure_sampled(j));
-  return dvg_spread_plot(path, &j->real, &j->now);
-}
-
-// Rows are read into buffers of their proper size.
-static enum dvg_status check_shapes(const struct job *j) {
-  const struct dvg_artifact *a = dvg_shard_reader_first(j->features);
-  int n_dims;
-  int64_t dims[DVG_MAX_DIMS];
-  DVG_TRY(dvg_artifact_shape(a, "feature", NULL, &n_dims, dims));
-  if (n_dims != 2 || dims[1] != DVG_CODE)
-    return dvg_fail(DVG_ERROR_INPUT, "%s: 'feature' is no set of vectors of %d values", j->set->features,
-                    DVG_CODE);
-  DVG_TRY(dvg_artifact_shape(a, "identity", NULL, &n_dims, dims));
-  return n_dims == 1
-             ? DVG_OK
-             : dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' is not one number a feature", j->set->features);
-}
-
-static enum dvg_status open_features(void *job) {
-  struct job *j = job;
-  DVG_TRY(dvg_shard_reader_open(&j->features, j->set->features, "features", 1));
-  DVG_TRY(check_shapes(j));
-  j->n_features = dvg_shard_reader_items(j->features);
-  return j->n_features > 0 ? DVG_OK : dvg_fail(DVG_ERROR_INPUT, "%s: holds no features", j->set->features);
+  return dvg_spread_plot(path, "cosines between pairs of identities", &j->real, &j->now);
 }
 
 // The decoder alone: the encoder stays in the checkpoint.
@@ -185,16 +189,42 @@ static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
   return DVG_OK;
 }
 
+// How the sampled identities compare with real ones, beside the weights.
+static enum dvg_status report(struct job *j) {
+  struct dvg_identities real = {0}, training = {0};
+  struct dvg_identity_report r = {0};
+  enum dvg_status status;
+  if (j->split.n_people[reference(j)] <= DVG_IDENTITY_NEIGHBOURS) {
+    dvg_info("too few people for a report on the identities");
+    return DVG_OK;
+  }
+  DVG_TRY_GOTO(read_people(&training, j, 0));
+  if (reference(j)) DVG_TRY_GOTO(read_people(&real, j, 1));
+  DVG_TRY_GOTO(measure_sampled(j));
+  struct dvg_identities sampled = {dvg_graph_values(j->sampling, j->sampled), N_SPREAD};
+  DVG_TRY_GOTO(dvg_identity_report_of(&r, reference(j) ? real : training, sampled, training, DVG_CODE));
+  DVG_TRY_GOTO(dvg_identity_report_write(&r, j->set->train.out));
+  dvg_info(
+      "identities, real and sampled: nearest other %.3f, %.3f; nearest trained on %.3f, %.3f; coverage %.2f, "
+      "%.2f; directions %.1f, %.1f",
+      r.kind[0].nearest_mean, r.kind[1].nearest_mean, r.kind[0].training_mean, r.kind[1].training_mean,
+      r.kind[0].coverage, r.kind[1].coverage, r.kind[0].directions, r.kind[1].directions);
+done:
+  dvg_identity_report_free(&r);
+  forget(&real);
+  forget(&training);
+  return status;
+}
+
 static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   const struct dvg_sampler_settings *set = j->set;
-  DVG_TRY(dvg_world_root_first(j->w, open_features, j));
-  DVG_TRY(dvg_stage_check_shards(j->w, j->features));
-  dvg_lineage_add(lineage, "features", set->features, dvg_shard_reader_digest(j->features));
-  j->steps_per_epoch = (j->n_features + set->batch - 1) / set->batch;
-  DVG_TRY(dvg_train_check_dump(j->w, &set->train, set->epochs * j->steps_per_epoch));
-  enum dvg_status status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->n_features);
-  DVG_TRY(dvg_world_agree(j->w, status));
+  DVG_TRY(dvg_features_open(&j->features, j->w, set->features));
+  dvg_lineage_add(lineage, "features", set->features, dvg_shard_reader_digest(j->features.reader));
   DVG_TRY(dvg_world_root_first(j->w, measure_real, j));
+  j->steps_per_epoch = (j->split.n_items + set->batch - 1) / set->batch;
+  DVG_TRY(dvg_train_check_dump(j->w, &set->train, set->epochs * j->steps_per_epoch));
+  enum dvg_status status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->split.n_items);
+  DVG_TRY(dvg_world_agree(j->w, status));
   DVG_TRY(dvg_world_agree(j->w, build(j)));
   dvg_params_initialize(&j->params, (uint64_t)set->train.seed);
   dvg_params_share(&j->params, j->w);
@@ -215,7 +245,10 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
                           .sheet = sheet,
                           .after_step = after_step};
   DVG_TRY(dvg_trainer_run(&t, NULL));
-  return dvg_world_agree(j->w, j->w->rank == 0 ? save(j, lineage) : DVG_OK);
+  enum dvg_status saved = DVG_OK;
+  if (j->w->rank == 0) saved = save(j, lineage);
+  if (j->w->rank == 0 && saved == DVG_OK) saved = report(j);
+  return dvg_world_agree(j->w, saved);
 }
 
 static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *w) {
@@ -233,7 +266,8 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   dvg_graph_free(&j.sampling);
   dvg_params_free(&j.params);
   dvg_epochs_free(&j.epochs);
-  dvg_shard_reader_close(&j.features);
+  dvg_split_free(&j.split);
+  dvg_features_close(&j.features);
   return status;
 }
 

@@ -3,7 +3,7 @@
 // Loss (SPEC 1, our choice where nothing was published), x a unit feature, x' its reconstruction:
 //     1 - <x, x'>  +  kl * min(1, step / warm-up) * KL(q(n|x) || N(0, I))
 // Training ends after --epochs, or earlier when the spread (standard deviation) of the pairwise cosines between sampled identities
-// has come within --spread-tolerance of that between real people.
+// has come within --spread-tolerance of that between real people: those held out, with --held-out. A report (report.h) is written beside the weights.
 #ifndef DVG_STAGES_TRAIN_SAMPLER_H
 #define DVG_STAGES_TRAIN_SAMPLER_H
 
@@ -13,7 +13,7 @@ struct dvg_sampler_settings {
   struct dvg_train_settings train;
   char *features;
   int64_t epochs, batch, micro_batch;
-  double rate, kl, kl_warmup, width, spread_tolerance;
+  double rate, kl, kl_warmup, width, held_out, spread_tolerance;
 };
 
 extern const struct dvg_stage dvg_stage_train_sampler;

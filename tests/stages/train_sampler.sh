@@ -27,8 +27,9 @@ done
 check "train on 8" train 8 on8
 same "on 8" on8 on0
 is "the files" "$(cd on2 && find . -type f | sort | tr '\n' ' ')" \
-  "./log.jsonl ./sampler.checkpoint.h5 ./sampler.h5 ./sheets/sampler-000009.png ./sheets/sampler-000018.png ./sheets/sampler-000024.png "
-for f in on2/sheets/*.png; do is_png "$f" "$f"; done
+  "./identities-cosines.png ./identities-nearest.png ./identities-training.png ./identities-variance.png ./identities-variance.tsv ./identities.tsv\
+ ./log.jsonl ./sampler.checkpoint.h5 ./sampler.h5 ./sheets/sampler-000009.png ./sheets/sampler-000018.png ./sheets/sampler-000024.png "
+for f in on2/sheets/*.png on2/*.png; do is_png "$f" "$f"; done
 check_log "the log" on2 "cosine kl"
 is "its lines" "$(sed 's/.*"step":\([0-9]*\),.*/\1/' on2/log.jsonl | tr '\n' ' ')" "5 10 15 20 24 "
 check "is a weight file" run 0 dvg-inspect on2/sampler.h5 --verify
