@@ -22,37 +22,52 @@ tune() { # START, arguments
     --steps "$TUNE_STEPS" --log-every 200 "${@:2}"
 }
 
-# compare START: OUT/visible.h5 (many people), few.h5 (few, in both modalities) and test.h5 are there; ends with the table.
-compare() {
-  local F=$out/recognizer-adapted/recognizer.h5 Fs=$out/sampler/sampler.h5 kind weights
+# What the few real pairs alone can teach the recogniser START. It will judge identity in both modalities, so it has to know both a little: from one that
+# knows visible light only, the generator learns images of the other modality that look like visible ones.
+train_judge() { tune "$1" --contrast none --out "$out/recognizer-adapted"; }
+F=$out/recognizer-adapted/recognizer.h5 Fs=$out/sampler/sampler.h5
 
-  # 1. What the few real pairs alone can teach it. It will judge identity in both modalities, so it has to know both a little: from one that knows
-  # visible light only, the generator learns images of the other modality that look like visible ones.
-  tune "$1" --contrast none --out "$out/recognizer-adapted"
-
-  # 2. Identity features of the large set, and the sampler of new identities.
+# Identity features of the large set, and the sampler of new identities.
+sample_identities() {
   stage dvg-extract --images "$out/visible.h5" --weights "$F" --out "$out/features" --per-shard 512
   stage dvg-train-sampler --features "$out/features" --out "$out/sampler" --width 0.5 --epochs "$SAMPLER_EPOCHS" --batch 128 --seed "$SEED" --log-every 200
+}
 
-  # 3. The dual generator, from the few people seen in both; then pairs from noise.
+# The dual generator, from the few people seen in both modalities.
+train_generator() { # FOLDER, arguments: where new identities come from, losses
+  stage dvg-train-generator --images "$out/few.h5" --recognizer "$F" --domain "$DOMAIN" --out "$out/$1" --size "$SIZE" --width "$GENERATOR_WIDTH" \
+    --steps "$GENERATOR_STEPS" --rate 0.0005 --final-rate 0.1 --micro-batch "$MICRO" --seed "$SEED" "${@:2}"
+}
+
+# Pairs from noise.
+generate() { # FOLDER, GENERATOR_FOLDER, arguments: their number, where identities and attributes come from
+  stage dvg-generate --generator "$out/$2/generator.h5" --recognizer "$F" --domain "$DOMAIN" --per-shard 250 --out "$out/$1" --seed "$SEED" "${@:3}"
+}
+
+# The recogniser further, on the few real images, with generated pairs too.
+tune_with() { # FOLDER, PAIRS_FOLDER, arguments
+  tune "$F" --pairs "$out/$2" --generated 32 --contrast both --contrast-weight 1 --push 1 --margin 0.3 --out "$out/$1" "${@:3}"
+}
+
+# Probes in the other modality against a gallery in visible light, of people never seen.
+evaluate() { # KIND, WEIGHTS
+  stage dvg-evaluate --images "$out/test.h5" --weights "$2" --probe-domain "$DOMAIN" --gallery-domain VIS --gallery-per-person 1 \
+    --out "$out/evaluation-$1" --name "$1" >/dev/null
+}
+
+# compare START: OUT/visible.h5 (many people), few.h5 (few, in both modalities) and test.h5 are there; ends with the table.
+compare() {
+  train_judge "$1"
+  sample_identities
   # shellcheck disable=SC2086 # words
-  stage dvg-train-generator --images "$out/few.h5" --recognizer "$F" --sampler "$Fs" --domain "$DOMAIN" --out "$out/generator" --size "$SIZE" \
-    --width "$GENERATOR_WIDTH" --steps "$GENERATOR_STEPS" --rate 0.0005 --final-rate 0.1 --micro-batch "$MICRO" --seed "$SEED" $GENERATOR_LOSSES
-  stage dvg-generate --generator "$out/generator/generator.h5" --sampler "$Fs" --bank "$out/few.h5" --recognizer "$F" --domain "$DOMAIN" \
-    --count "$PAIRS" --per-shard 250 --out "$out/pairs" --seed "$SEED"
+  train_generator generator --sampler "$Fs" $GENERATOR_LOSSES
+  generate pairs generator --count "$PAIRS" --sampler "$Fs" --bank "$out/few.h5"
   "$build/bin/dvg-inspect" "$out/pairs" --sheet "$out/pairs.png" --rows 12 >>"$out/log"
-
-  # 4. The recogniser further, on the few real images alone and with the generated pairs.
   tune "$F" --contrast none --out "$out/recognizer-real"
-  tune "$F" --pairs "$out/pairs" --generated 32 --contrast both --contrast-weight 1 --push 1 --margin 0.3 --out "$out/recognizer-pairs"
-
-  # 5. Probes in the other modality against a gallery in visible light, of people never seen.
-  for kind in visible real pairs; do
-    weights=$out/recognizer-$kind/recognizer.h5
-    [ $kind != visible ] || weights=$1
-    stage dvg-evaluate --images "$out/test.h5" --weights "$weights" --probe-domain "$DOMAIN" --gallery-domain VIS --gallery-per-person 1 \
-      --out "$out/evaluation-$kind" --name "$kind" >/dev/null
-  done
+  tune_with recognizer-pairs pairs
+  evaluate visible "$1"
+  evaluate real "$out/recognizer-real/recognizer.h5"
+  evaluate pairs "$out/recognizer-pairs/recognizer.h5"
   printf '\n'
   "$(dirname "$0")/table" "$out"
   cat <<END

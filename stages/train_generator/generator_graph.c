@@ -94,10 +94,12 @@ static void identity_losses(struct building *b, struct dvg_model recognizer, int
   for (int d = 0; d < N_DOMAINS; d++) {
     double weight = set->identity * (d == A ? set->identity_domain : 1);
     dvg_graph_loss_dot(g, named(name, "identity", b->domain[d]), of[d], f, scale, -weight);
-    dvg_graph_loss_dot(g, named(name, "identity_sampled", b->domain[d]), of[2 + d], f_sampled, scale, -weight);
+    dvg_graph_loss_dot(g, named(name, "identity_sampled", b->domain[d]), of[2 + d], f_sampled, scale,
+                       -weight * set->identity_sampled);
   }
   dvg_graph_loss_dot(g, "identity.pair", of[A], of[B], scale, -set->identity * set->identity_pair);
-  dvg_graph_loss_dot(g, "identity_sampled.pair", of[2], of[3], scale, -set->identity * set->identity_pair);
+  dvg_graph_loss_dot(g, "identity_sampled.pair", of[2], of[3], scale,
+                     -set->identity * set->identity_pair * set->identity_sampled);
 }
 
 // Logits of D_d for the rows of x: its mean logistic loss against `sign` is the term `name`.

@@ -43,6 +43,8 @@ static const struct dvg_option options[] = {
                     "part of it for the images of --domain: less where the recogniser knows it badly"),
     DVG_OPTION_REAL(S, identity_pair, "identity-pair", "0.05", 0, 1e6,
                     "part of it between the two images of a pair"),
+    DVG_OPTION_REAL(S, identity_sampled, "identity-sampled", "1", 0, 1e6,
+                    "part of it for images with a sampled identity"),
     DVG_OPTION_REAL(S, kl, "kl", "0", 0, 1e6,
                     "weight of the attribute codes' KL divergence from N(0, I), which makes the encoders "
                     "variational; 0: they give the code itself"),

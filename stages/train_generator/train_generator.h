@@ -4,7 +4,8 @@
 //     z_d = E_d(I_d), Î_d = G(f, z_d), Î'_d = G(f', z_d), Ĩ_d = G(f~, z_d)          for d in {a, b}; F sees gray images
 //     orthogonal * sum_d |<z_d, f>|
 //   + pixel * sum_d ( L1(Î_d, I_d) + pixel_swapped L1(Î'_d, I_d) + pixel_sampled L1(Ĩ_d, I_d) )
-//   - identity * ( sum_d w_d cos(F Î_d, f) + identity_pair cos(F Î_a, F Î_b) + sum_d w_d cos(F Ĩ_d, f~) + identity_pair cos(F Ĩ_a, F Ĩ_b) )
+//   - identity * ( sum_d w_d cos(F Î_d, f) + identity_pair cos(F Î_a, F Î_b)
+//                  + identity_sampled ( sum_d w_d cos(F Ĩ_d, f~) + identity_pair cos(F Ĩ_a, F Ĩ_b) ) )
 // all batch means, w_a = identity_domain, w_b = 1. F and F_s are frozen.
 //
 // --preset paper (SPEC 2, P) differs in these, each an option of its own:
@@ -30,7 +31,7 @@ struct dvg_generator_settings {
   char *images, *recognizer, *sampler, *identities, *domain, *visible;
   int64_t epochs, steps, batch, micro_batch, size;
   double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
-  double kl, kl_warmup, adversarial;
+  double identity_sampled, kl, kl_warmup, adversarial;
 };
 
 extern const struct dvg_stage dvg_stage_train_generator;

@@ -68,7 +68,8 @@ static const struct dvg_option options[] = {
 #undef S
 
 static const char *const preset_public[] = {NULL}; // the table's defaults are those of the public code
-static const struct dvg_preset presets[] = {{"public", preset_public}, {NULL, NULL}};
+static const char *const preset_paper[] = {"contrast", "both", NULL};
+static const struct dvg_preset presets[] = {{"public", preset_public}, {"paper", preset_paper}, {NULL, NULL}};
 
 enum { PRETRAIN, HEAD, ALL };
 #define PHASE_SHIFT 40 // places of the phases' random numbers lie apart

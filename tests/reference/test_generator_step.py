@@ -23,7 +23,7 @@ NET_WIDTHS = {"recognizer": 0.2, "sampler": 0.3}
 # What is trained how: options, and the same for the formulas. The second one lets the recogniser speak louder, whose
 # part of the gradient is small beside the pixels' in the first.
 PUBLIC = dict(orthogonal=50, pixel=100, pixel_swapped=0.1, pixel_sampled=0.1)
-PUBLIC.update(identity=0.1, identity_domain=1, identity_pair=0.05)
+PUBLIC.update(identity=0.1, identity_domain=1, identity_pair=0.05, identity_sampled=1)
 CASES = {
     "public": dict(domain="NIR", batch=4, micro=2, width=0.25, weights=PUBLIC, options=[]),
     "identity": dict(
@@ -32,9 +32,9 @@ CASES = {
         micro=1,
         width=0.125,
         weights=dict(orthogonal=2, pixel=0.01, pixel_swapped=3, pixel_sampled=0.5)
-        | dict(identity=300, identity_domain=0.4, identity_pair=0.7),
+        | dict(identity=300, identity_domain=0.4, identity_pair=0.7, identity_sampled=0.6),
         options=["--orthogonal=2", "--pixel=0.01", "--pixel-swapped=3", "--pixel-sampled=0.5", "--identity=300"]
-        + ["--identity-domain=0.4", "--identity-pair=0.7"],
+        + ["--identity-domain=0.4", "--identity-pair=0.7", "--identity-sampled=0.6"],
     ),
     "nothing exchanged": dict(
         domain="NIR",
@@ -152,7 +152,7 @@ class Step:
     def weights(self):
         w, a = self.case["weights"], self.domains[0]
         weights = {"identity.pair": -w["identity"] * w["identity_pair"]}
-        weights["identity_sampled.pair"] = weights["identity.pair"]
+        weights["identity_sampled.pair"] = weights["identity.pair"] * w["identity_sampled"]
         for d in self.domains:
             weights[f"orthogonal.{d}"] = w["orthogonal"]
             if self.variational:
@@ -165,7 +165,8 @@ class Step:
                 weights[f"pixel_swapped.{d}"] = w["pixel"] * w["pixel_swapped"]
             weights[f"pixel_sampled.{d}"] = w["pixel"] * w["pixel_sampled"]
             part = w["identity_domain"] if d == a else 1
-            weights[f"identity.{d}"] = weights[f"identity_sampled.{d}"] = -w["identity"] * part
+            weights[f"identity.{d}"] = -w["identity"] * part
+            weights[f"identity_sampled.{d}"] = weights[f"identity.{d}"] * w["identity_sampled"]
         return weights
 
 

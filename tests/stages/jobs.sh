@@ -15,7 +15,7 @@ pipeline() { timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" "$@"; }
 submit() { timeout -k 5 "$run_limit" "$root/jobs/slurm/submit" "$@"; }
 lines() { grep -cE -- "$1" "$output"; } # of the last command's output
 
-for script in "$root"/jobs/*.sh "$root"/jobs/{pipeline,quick-start,toy-seeds,real-faces,table} "$root"/jobs/slurm/*; do
+for script in "$root"/jobs/*.sh "$root"/jobs/{pipeline,quick-start,toy-seeds,ablations,real-faces,table} "$root"/jobs/slurm/*; do
   check "${script##*/} is bash" bash -n "$script"
 done
 
@@ -175,5 +175,22 @@ check "table of one run" "$root/jobs/table" one
 says "its figures" "^pre-trained on visible light alone +50\.00 +25\.00 +12\.50 *$"
 check "table of two" "$root/jobs/table" one two # 50 and 60: mean 55, deviation sqrt(2 * 5^2 / 1) = 7.07
 says "mean, deviation and what can't be had" "^pre-trained on visible light alone +55\.00 \+- +7\.07 +30\.00 \+- +7\.07 +n/a *$"
+printf 'real:one\npairs:the other\n' >rows
+check "table of other rows" "$root/jobs/table" --rows rows one
+says "its figures" "^the other +50\.00 +25\.00 +12\.50 *$"
+if grep -q pre-trained "$output"; then report bad "table of other rows" "has the usual ones"; else report good; fi
+
+# Ablations of that quick start: it is not made again, nor is what the first round has finished.
+ablations() { timeout -k 5 $((run_limit * 3)) "$root/jobs/ablations" "$build" ablations 1; }
+mkdir ablations && cp -r demo ablations/seed-1
+export VARIANTS="paper pull" COUNTS=
+check "ablations" ablations
+says "its table" "^pull only \(DVG 2019\) +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ *$"
+is "its rows" "$(cut -d: -f1 ablations/rows | tr '\n' ' ')" "visible real pairs paper pull "
+is "made for the paper's way" "$(ls -d ablations/seed-1/*-paper | tr '\n' ' ')" \
+  "ablations/seed-1/evaluation-paper ablations/seed-1/generator-paper ablations/seed-1/pairs-paper ablations/seed-1/recognizer-paper "
+check "and again" ablations
+is "makes nothing again" "$(grep -cE 'render|dvg-train' "$output")" 0
+VARIANTS=nonsense expect_fail "an unknown row" 2 "VARIANTS: no row nonsense" ablations
 expect_fail "table of an unfinished run" 1 "nothing/evaluation-visible/metrics.json: not there" "$root/jobs/table" nothing
 summary
