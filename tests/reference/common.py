@@ -301,7 +301,7 @@ def normals(seed, stream, item, count):
     return np.sqrt(-2 * np.log((draws[:, 0] + 1) * 2.0**-32)) * np.cos(2 * np.pi * draws[:, 1] * 2.0**-32)
 
 
-STREAM_DROPOUT, STREAM_NOISE, STREAM_ATTRIBUTE = 4, 5, 6
+STREAM_DROPOUT, STREAM_NOISE, STREAM_ATTRIBUTE, STREAM_PAIR_IDENTITY, STREAM_PAIR_ATTRIBUTE = 4, 5, 6, 9, 10
 
 
 def dropout_mask(seed, items, count, rate):
