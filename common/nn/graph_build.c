@@ -43,8 +43,15 @@ static struct node *add_node(struct dvg_graph *g, const struct operation *op, co
     return NULL;
   }
   struct node *n = &g->nodes[g->n_nodes];
-  *n = (struct node){
-      .op = op, .n_in = n_in, .bias = -1, .gain = 1, .slope = 1, .integers = -1, .term = -1, .mfm = -1};
+  *n = (struct node){.op = op,
+                     .n_in = n_in,
+                     .bias = -1,
+                     .gain = 1,
+                     .slope = 1,
+                     .integers = -1,
+                     .term = -1,
+                     .mfm = -1,
+                     .base = -1};
   n->buffer = n->gradient_buffer = n->aux_buffer = -1;
   n->held = g->held;
   for (int k = 0; k < n_in; k++) {

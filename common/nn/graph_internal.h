@@ -22,13 +22,15 @@ struct node {
   struct dvg_shape shape;
   int in[MAX_INPUTS], n_in;
   int needs_gradient, kept, held; // held: takes its parameters as constants
-  char name[GRAPH_NAME]; // inputs and loss terms
+  char name[GRAPH_NAME];          // inputs and loss terms
 
   struct dvg_params *params; // conv, deconv, linear
   int64_t weight, bias;      // indices into params, bias -1: none
   struct dvg_conv conv;
   double gain;
-  int mfm; // conv: index of the node that computes it together with its maximum and leaves it no values; -1: none
+  int mfm;  // conv: index of the node that computes it together with its maximum and leaves it no values; -1:
+            // none
+  int base; // norm: index of a node before it whose values it adds to its own; -1: none
 
   float slope;         // norm, leaky_relu
   int64_t first;       // norm: style_first; rows: first row
@@ -46,8 +48,8 @@ struct node {
 struct buffer {
   int64_t count; // floats
   int born, dies;
-  int64_t place; // offset in the arena in floats
-  int started;   // gradients: holds something already in this backward
+  int64_t place;       // offset in the arena in floats
+  int started;         // gradients: holds something already in this backward
   int shared_in_parts; // gradients: rows nodes write parts of it, so the whole must be cleared before the first
 };
 

@@ -105,7 +105,8 @@ static void pool_backward(struct dvg_graph *g, struct node *n) {
 static void norm_forward(struct dvg_graph *g, struct node *n) {
   const float *style = n->n_in > 1 ? X(1) + n->first : NULL;
   int64_t stride = n->n_in > 1 ? dvg_shape_row(IN(1)->shape) : 0;
-  dvg_norm_forward(Y, AUX, X(0), style, stride, n->shape.N, n->shape.C, PLACES, n->slope);
+  const float *base = n->base < 0 ? NULL : dvg_node_values(g, &g->nodes[n->base]);
+  dvg_norm_add_forward(Y, AUX, base, X(0), style, stride, n->shape.N, n->shape.C, PLACES, n->slope);
 }
 static void norm_backward(struct dvg_graph *g, struct node *n) {
   int add;
@@ -158,6 +159,7 @@ static void gray_backward(struct dvg_graph *g, struct node *n) {
   if (dx) dvg_gray_backward(dx, DY, n->shape.N, PLACES, add);
 }
 static void add_forward(struct dvg_graph *g, struct node *n) {
+  if (IN(1)->base >= 0) return; // the norm has done it
   dvg_add(Y, X(0), X(1), COUNT);
 }
 static void add_backward(struct dvg_graph *g, struct node *n) {

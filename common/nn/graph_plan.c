@@ -91,6 +91,19 @@ static int overwritten_input(const struct dvg_graph *g, const struct node *n, co
   return free_to_take ? k : -1;
 }
 
+// A norm whose only reader adds it to what is there before: it adds at once, as the sum takes over its memory.
+// Its backward doesn't ask for its output.
+static void join_add(struct dvg_graph *g) {
+  int n_consumers[MAX_NODES];
+  count_consumers(n_consumers, g);
+  for (int i = 0; i < g->n_nodes; i++) {
+    const struct node *n = &g->nodes[i];
+    if (n->op != &dvg_op_add || n->in[0] >= n->in[1] || overwritten_input(g, n, n_consumers) != 1) continue;
+    struct node *x = &g->nodes[n->in[1]];
+    if (x->op == &dvg_op_norm) x->base = n->in[0];
+  }
+}
+
 static void plan_values(struct dvg_graph *g) {
   int n_consumers[MAX_NODES], end = 2 * g->n_nodes;
   count_consumers(n_consumers, g);
@@ -219,6 +232,7 @@ enum dvg_status dvg_graph_plan(struct dvg_graph *g, int training) {
   g->training = training;
   DVG_TRY(find_gradients(g));
   join_mfm(g);
+  join_add(g);
   DVG_TRY(DVG_NEW(&g->buffers, 3 * (int64_t)g->n_nodes, "memory plan"));
   plan_values(g);
   plan_gradients(g);

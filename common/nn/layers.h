@@ -27,6 +27,9 @@ void dvg_pool_backward(float *dx, const float *dy, const float *x, int64_t plane
 // stats (N,C,2) keeps mean and 1/sqrt(variance + 1e-5) for the backward, which adds to dstyle (laid out as style).
 void dvg_norm_forward(float *y, float *stats, const float *x, const float *style, int64_t style_stride, int64_t N,
                       int64_t C, int64_t S, float slope);
+// y = base + what dvg_norm_forward gives, in the same pass and with the same bits as dvg_add of the two. base (N,C,S); NULL: none.
+void dvg_norm_add_forward(float *y, float *stats, const float *base, const float *x, const float *style, int64_t style_stride, int64_t N,
+                          int64_t C, int64_t S, float slope);
 void dvg_norm_backward(float *dx, float *dstyle, const float *dy, const float *x, const float *stats, const float *style,
                        int64_t style_stride, int64_t N, int64_t C, int64_t S, float slope, int add);
 

@@ -82,15 +82,27 @@ static struct affine affine_of(float centre, double rest, float inverse, float s
   return (struct affine){centre, (float)gain, (float)((double)shift - rest * gain), slope};
 }
 
+INLINE float applied(float x, struct affine f) {
+  const float v = f.gain * (x - f.centre) + f.offset;
+  return v * where_positive(v, 1.0f, f.slope);
+}
+
 WIDE static void plane_apply(float *restrict y, const float *restrict x, struct affine f, int64_t S) {
-  for (int64_t j = 0; j < S; j++) {
-    const float v = f.gain * (x[j] - f.centre) + f.offset;
-    y[j] = v * where_positive(v, 1.0f, f.slope);
-  }
+  for (int64_t j = 0; j < S; j++) y[j] = applied(x[j], f);
+}
+
+WIDE static void plane_apply_add(float *restrict y, const float *restrict base, const float *restrict x,
+                                 struct affine f, int64_t S) {
+  for (int64_t j = 0; j < S; j++) y[j] = base[j] + applied(x[j], f);
 }
 
 void dvg_norm_forward(float *y, float *stats, const float *x, const float *style, int64_t style_stride,
                       int64_t N, int64_t C, int64_t S, float slope) {
+  dvg_norm_add_forward(y, stats, NULL, x, style, style_stride, N, C, S, slope);
+}
+
+void dvg_norm_add_forward(float *y, float *stats, const float *base, const float *x, const float *style,
+                          int64_t style_stride, int64_t N, int64_t C, int64_t S, float slope) {
   for (int64_t i = 0; i < N; i++)
     for (int64_t c = 0; c < C; c++) {
       const int64_t plane = i * C + c;
@@ -103,7 +115,8 @@ void dvg_norm_forward(float *y, float *stats, const float *x, const float *style
       stats[2 * plane] = centre;
       stats[2 * plane + 1] = inverse;
       const struct affine f = affine_of(centre, rest, inverse, shift, scale, slope);
-      plane_apply(y + plane * S, x + plane * S, f, S);
+      if (base) plane_apply_add(y + plane * S, base + plane * S, x + plane * S, f, S);
+      else plane_apply(y + plane * S, x + plane * S, f, S);
     }
 }
 

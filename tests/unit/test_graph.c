@@ -112,6 +112,11 @@ static void project(struct fixture *f, const char *name, int x) {
   dvg_graph_loss_dot(f->g, name, x, loss_target(f, x), 1, 1);
 }
 
+static int same_values(const struct fixture *a, const struct fixture *b, int node) {
+  const int64_t n = dvg_shape_count(dvg_graph_shape(a->g, node));
+  return memcmp(dvg_graph_values(a->g, node), dvg_graph_values(b->g, node), (size_t)n * sizeof(float)) == 0;
+}
+
 // ---- gradients
 
 static void residual(void) {
@@ -126,6 +131,43 @@ static void residual(void) {
   project(&f, "loss", e);
   if (plan(&f, 1)) check_gradients(&f, "residual");
   end(&f);
+}
+
+// A norm that is only read to be added adds by itself, where it has what it needs: the same values and
+// gradients as in two steps.
+static void norm_that_adds(void) {
+  struct fixture joined, apart; // `apart` keeps the norm's own values
+  struct fixture *const both[] = {&joined, &apart};
+  int first = 0, second = 0, sum = 0, late = 0;
+  for (int k = 0; k < 2; k++) {
+    struct fixture *f = both[k];
+    start(f);
+    int x = dvg_graph_conv(f->g, f->s, "a", dvg_graph_input(f->g, "x", 2, 2, 6, 7), 3, 3, 1, 1);
+    first = dvg_graph_norm(f->g, dvg_graph_conv(f->g, f->s, "b", x, 3, 3, 1, 1), -1, 0, 0.2f);
+    sum = dvg_graph_add(f->g, x, first);
+    second = dvg_graph_norm(f->g, dvg_graph_conv(f->g, f->s, "c", sum, 3, 3, 1, 1), -1, 0, 0.2f);
+    late = dvg_graph_add(f->g, dvg_graph_conv(f->g, f->s, "d", second, 3, 3, 1, 1), sum); // no norm is added
+    int behind = dvg_graph_conv(f->g, f->s, "e", sum, 3, 1, 1, 0); // computed after the norm it is added to
+    late = dvg_graph_add(f->g, late, dvg_graph_add(f->g, behind, dvg_graph_norm(f->g, sum, -1, 0, 0.2f)));
+    project(f, "loss", late);
+    dvg_graph_keep(f->g, sum);
+    dvg_graph_keep(f->g, late);
+    if (f == &apart) dvg_graph_keep(f->g, first);
+  }
+  if (plan(&joined, 1) && plan(&apart, 1)) {
+    CU_ASSERT_EQUAL(joined.g->nodes[first].base, joined.g->nodes[sum].in[0]);
+    CU_ASSERT_TRUE(apart.g->nodes[first].base < 0 && joined.g->nodes[second].base < 0);
+    for (int k = 0; k < 2; k++) {
+      dvg_graph_forward(both[k]->g);
+      dvg_graph_backward(both[k]->g);
+    }
+    CU_ASSERT_TRUE(same_values(&joined, &apart, sum) && same_values(&joined, &apart, late));
+    CU_ASSERT_EQUAL(
+        memcmp(joined.params.gradient, apart.params.gradient, (size_t)apart.params.n_values * sizeof(float)),
+        0);
+  }
+  end(&joined);
+  end(&apart);
 }
 
 // Operations that could work in place behind some whose backward needs its own output.
@@ -722,6 +764,7 @@ static void initialisation_by_data(void) {
 }
 
 const struct dvg_test dvg_tests[] = {{"residual", residual},
+                                     {"norm that adds", norm_that_adds},
                                      {"behind needed outputs", behind_needed_outputs},
                                      {"on parts", on_parts},
                                      {"shapes", shapes},

@@ -248,6 +248,12 @@ static void norm_case(const float *x, int64_t N, int64_t C, int64_t S, int style
   norm_reference(want, dwant, style_want, x, dy, style, stride, N, C, S, (double)slope);
   dvg_norm_forward(y, stats, x, style, stride, N, C, S, slope);
   CHECK_CLOSE("norm", y, want, n, tolerance);
+  const float *onto_this = normals(n, 11, 1.0f);
+  float *sum = floats(n), *sum_stats = floats(2 * N * C);
+  dvg_norm_add_forward(sum, sum_stats, onto_this, x, style, stride, N, C, S, slope);
+  dvg_add(y, onto_this, y, n);
+  CU_ASSERT_EQUAL(memcmp(sum, y, (size_t)n * sizeof *y), 0);
+  CU_ASSERT_EQUAL(memcmp(sum_stats, stats, (size_t)(2 * N * C) * sizeof *stats), 0);
   const float *before = normals(n_style, 10, 1.0f);
   for (int64_t run = 0; run < 2; run++) { // dstyle always adds, and leaves alone what is between the rows
     float *dstyle = copy(before, n_style);
