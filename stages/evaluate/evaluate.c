@@ -52,6 +52,11 @@ static const struct dvg_option options[] = {
                     "folder of an evaluation of another recogniser on the same images, to compare with"),
     DVG_OPTION_INT(struct dvg_evaluate, pairs_sample, "pairs-sample", "10000", 0, 9e15,
                    "pairs of the set to look at, evenly spread; 0: all"),
+    DVG_OPTION_PATH(
+        struct dvg_evaluate, training, "training", "",
+        "folder of features, by the same weights, of the people trained on: how near pairs come to them"),
+    DVG_OPTION_REAL(struct dvg_evaluate, leak_far, "leak-far", "0.001", 1e-9, 0.5,
+                    "share of the pairs of different people trained on that may reach the threshold of a leak"),
     DVG_OPTION_FLAG(struct dvg_evaluate, store_scores, "store-scores", "yes",
                     "keep all scores in evaluation.h5 (if at most 10 million)"),
     DVG_OPTION_INT(struct dvg_evaluate, seed, "seed", "1", 0, 9e15, "seed of all random choices"),
@@ -139,6 +144,7 @@ static enum dvg_status begin_file(struct output *out, const struct dvg_report *r
     if (g->set != q->set) dvg_lineage_add(&l, "probes", path_q, dvg_artifact_digest(q->set->file));
   }
   if (r->quality) dvg_lineage_add(&l, "pairs", s->pairs, r->quality->digest);
+  if (r->training) dvg_lineage_add(&l, "training", s->training, r->training->digest);
   if (r->against) dvg_lineage_add(&l, "against", s->against, r->against->digest);
   DVG_TRY_GOTO(dvg_text(&path, "%s/evaluation.h5", r->out));
   DVG_TRY_GOTO(dvg_lineage_create(&out->file, path, "evaluation", 2, &l));
@@ -149,6 +155,35 @@ static enum dvg_status begin_file(struct output *out, const struct dvg_report *r
 done:
   dvg_free(&path);
   dvg_lineage_free(&l);
+  return status;
+}
+
+// Rank 0. The scores of all pairs, beside evaluation.h5; without them what was there goes.
+static enum dvg_status write_scores(const struct output *out, const struct dvg_report *r) {
+  const struct dvg_evaluate *s = r->settings;
+  struct dvg_pair_quality *q = r->quality;
+  struct dvg_artifact *a = NULL;
+  struct dvg_lineage l;
+  char *path = NULL;
+  DVG_TRY(dvg_text(&path, "%s/scores.h5", r->out));
+  enum dvg_status status = dvg_path_remove(path);
+  if (status != DVG_OK || !q || q->scores.n == 0) {
+    dvg_free(&path);
+    return status;
+  }
+  status = dvg_lineage_init(&l, out->options);
+  if (status == DVG_OK) {
+    dvg_lineage_add(&l, "weights", s->weights, out->weights_digest);
+    dvg_lineage_add(&l, "pairs", s->pairs, q->digest);
+    if (r->training) dvg_lineage_add(&l, "training", s->training, r->training->digest);
+    status = dvg_lineage_create(&a, path, "scores", 1, &l);
+    if (status == DVG_OK)
+      status = dvg_pair_scores_write(a, &q->scores, &q->ledger, q->domain, q->n_domains, q->n_set, q->digest);
+    if (status == DVG_OK) status = dvg_artifact_commit(&a, NULL);
+    dvg_artifact_discard(&a);
+    dvg_lineage_free(&l);
+  }
+  dvg_free(&path);
   return status;
 }
 
@@ -163,6 +198,7 @@ static enum dvg_status write_results(const struct dvg_options *o, const struct d
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? begin_file(&out, r) : DVG_OK));
   if (out.store) DVG_TRY_GOTO(dvg_scores_store(out.file, "score", w, p));
   status = w->rank == 0 ? dvg_report_files(r, r->out) : DVG_OK;
+  if (status == DVG_OK && w->rank == 0) status = write_scores(&out, r);
   if (status == DVG_OK && w->rank == 0) status = dvg_artifact_commit(&out.file, NULL);
   status = dvg_world_agree(w, status);
 done:
@@ -307,6 +343,8 @@ static enum dvg_status check_settings(struct recognition *c, struct dvg_report *
     return dvg_fail(DVG_ERROR_USAGE, "--against compares recognition: it needs --images too");
   if (s->protocol[0] && !c->gallery)
     return dvg_fail(DVG_ERROR_USAGE, "--protocol lists images: it needs --images too");
+  if (s->training[0] && !s->pairs[0])
+    return dvg_fail(DVG_ERROR_USAGE, "--training is for --pairs, which are not given");
   if (s->protocol[0] && s->pairs[0])
     return dvg_fail(DVG_ERROR_USAGE, "--protocol and --pairs are evaluated each in a run of its own");
   if (s->benchmark != NO_BENCHMARK && !s->protocol[0])
@@ -318,7 +356,8 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
   const struct dvg_evaluate *s = o->values;
   struct dvg_report r = {.settings = s, .out = s->out};
   struct recognition c = {.options = o, .w = w};
-  struct dvg_pair_quality quality;
+  struct dvg_pair_quality quality = {.n_items = 0};
+  struct dvg_training training = {.n = 0};
   struct dvg_embedder embedder = {.graph = NULL};
   dvg_log_quiet(w->rank != 0); // the settings are the same on all ranks
   enum dvg_status status = check_settings(&c, &r);
@@ -332,7 +371,11 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
   // which is first.
   for (int64_t i = 0; i < c.n; i++) DVG_TRY_GOTO(dvg_protocol_check(&c.protocol[i], w, &embedder));
   if (s->pairs[0]) {
-    DVG_TRY_GOTO(dvg_pair_quality(&quality, w, &embedder, s->pairs, s->pairs_sample));
+    if (s->training[0]) {
+      DVG_TRY_GOTO(dvg_training_read(&training, w, s->training, s->leak_far));
+      r.training = &training;
+    }
+    DVG_TRY_GOTO(dvg_pair_quality(&quality, w, &embedder, s->pairs, s->pairs_sample, r.training));
     r.quality = &quality;
   }
   if (c.n > 0) DVG_TRY_GOTO(dvg_protocols_embed(c.protocol, c.n, w, &embedder));
@@ -341,6 +384,7 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
     dvg_info("written      %s/folds.tsv", s->out);
   } else if (c.n > 0) {
     c.report[0].quality = r.quality;
+    c.report[0].training = r.training;
     DVG_TRY_GOTO(evaluate_protocol(&c, &c.report[0], &embedder));
     dvg_info("written      %s/evaluation.h5", s->out);
   } else {
@@ -350,6 +394,8 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
   }
 done:
   recognition_free(&c);
+  dvg_pair_quality_free(&quality);
+  dvg_training_free(&training);
   dvg_embedder_free(&embedder);
   return status;
 }

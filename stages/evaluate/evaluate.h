@@ -1,5 +1,7 @@
 // dvg-evaluate: recognition protocol and quality of a generated pair set.
 //
+// With --pairs, if all of them are looked at (--pairs-sample 0): scores.h5, a row a pair, for --where; see pair_scores.h.
+//
 // Output, in the folder --out (with --protocol: in a folder fold-NAME of it for each fold; and folds.tsv, the folds' metrics with mean and
 // deviation, and those as metrics.json in --out itself):
 //   evaluation.h5  schema "evaluation", version 2; see report.h
@@ -13,9 +15,9 @@
 
 struct dvg_evaluate {
   const char *images, *gallery_images, *probe_images, *weights, *gallery_domain, *probe_domain, *far, *pairs,
-      *out, *name, *against, *protocol;
+      *out, *name, *against, *protocol, *training;
   int64_t gallery_per_person, gallery_choice, benchmark, far_convention, bootstrap, seed, pairs_sample, store_scores;
-  double confidence;
+  double confidence, leak_far;
 };
 enum { DVG_FAR_WITHIN, DVG_FAR_BEYOND }; // far_convention
 

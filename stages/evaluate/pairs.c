@@ -79,8 +79,8 @@ static enum dvg_status number_identities(int64_t *same, int64_t *n_identities, c
 struct sampling {
   struct dvg_pair_quality *q;
   struct dvg_embedder *e;
+  const struct dvg_training *training;
   struct dvg_shard_reader *set;
-  struct dvg_ledger ledger;
   const char *folder;
   int64_t H[DVG_PAIR_DOMAINS], W[DVG_PAIR_DOMAINS], C[DVG_PAIR_DOMAINS];
   unsigned char *pixels; // DVG_EMBED_BATCH images of the largest domain
@@ -90,7 +90,7 @@ struct sampling {
 };
 
 static int64_t item_of(const struct sampling *s, int64_t k) {
-  return dvg_ledger_item(&s->ledger, (int64_t)((__int128)k * s->q->n_items / s->q->n_sampled));
+  return dvg_ledger_item(&s->q->ledger, (int64_t)((__int128)k * s->q->n_items / s->q->n_sampled));
 }
 
 static enum dvg_status take_domain(const char *name, int is_attribute, void *context) {
@@ -124,8 +124,9 @@ static enum dvg_status open_set(void *context) {
   struct sampling *s = context;
   struct dvg_pair_quality *q = s->q;
   DVG_TRY(dvg_shard_reader_open(&s->set, s->folder, "pairs", DVG_PAIRS_VERSION));
-  DVG_TRY(dvg_ledger_read(&s->ledger, s->set, s->folder));
-  q->n_items = s->ledger.n_written;
+  DVG_TRY(dvg_ledger_read(&q->ledger, s->set, s->folder));
+  q->n_items = q->ledger.n_written;
+  q->n_set = dvg_shard_reader_items(s->set);
   snprintf(q->digest, sizeof q->digest, "%s", dvg_shard_reader_digest(s->set));
   DVG_TRY(dvg_artifact_each(dvg_shard_reader_first(s->set), take_domain, s));
   if (q->n_domains == 0)
@@ -181,6 +182,29 @@ static enum dvg_status keep_items(int64_t first, int64_t count, const void *reco
   return DVG_OK;
 }
 
+static double mean_of(const float *x, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; x && i < n; i++) sum += (double)x[i];
+  return x ? sum / (double)n : NAN;
+}
+
+// What the scores of the single pairs say together.
+static enum dvg_status judge_scores(const struct sampling *s) {
+  struct dvg_pair_quality *q = s->q;
+  const int64_t n = q->n_sampled;
+  DVG_TRY(dvg_pair_scores_of(&q->scores, s->vector, q->n_domains, n, s->training));
+  q->nearest = n > 1 ? mean_of(q->scores.nearest, n) : NAN;
+  q->leak = mean_of(q->scores.leak, n);
+  if (!s->training) return DVG_OK;
+  q->n_leaks = 0;
+  for (int64_t i = 0; i < n; i++)
+    q->n_leaks += ((double)q->scores.leak[i] >= s->training->threshold) / (double)n;
+  for (int d = 0; d < q->n_domains; d++)
+    DVG_TRY(dvg_frechet(&q->frechet[d], s->vector + (1 + d) * n * DVG_CODE, n, s->training->feature,
+                        s->training->n));
+  return DVG_OK;
+}
+
 // Rank 0, once all vectors are there.
 static enum dvg_status judge(const struct sampling *s) {
   struct dvg_pair_quality *q = s->q;
@@ -200,13 +224,14 @@ static enum dvg_status judge(const struct sampling *s) {
   if (status == DVG_OK) status = dvg_pair_mis(&q->mis, image, same, n, q->n_identities);
   if (status == DVG_OK) status = dvg_pair_mis(&q->mis_intended, identity, same, n, q->n_identities);
   dvg_free(&same);
-  return status;
+  return status == DVG_OK ? judge_scores(s) : status;
 }
 
 enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_world *w, struct dvg_embedder *e,
-                                 const char *folder, int64_t n_sample) {
-  *q = (struct dvg_pair_quality){.n_items = 0};
-  struct sampling s = {.q = q, .e = e, .folder = folder};
+                                 const char *folder, int64_t n_sample, const struct dvg_training *training) {
+  *q = (struct dvg_pair_quality){.nearest = NAN, .leak = NAN, .n_leaks = NAN};
+  for (int d = 0; d < DVG_PAIR_DOMAINS; d++) q->frechet[d] = NAN;
+  struct sampling s = {.q = q, .e = e, .folder = folder, .training = training};
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_world_root_first(w, open_set, &s));
   DVG_TRY_GOTO(dvg_stage_check_shards(w, s.set));
@@ -226,10 +251,15 @@ enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_wo
                                   .what = "pairs"};
   DVG_TRY_GOTO(dvg_distribute_ordered(w, &work));
   status = dvg_world_agree(w, w->rank == 0 ? judge(&s) : DVG_OK);
+  if (q->n_sampled < q->n_items) dvg_pair_scores_free(&q->scores);
 done:
   dvg_shard_reader_close(&s.set);
-  dvg_ledger_free(&s.ledger);
   dvg_free(&s.pixels);
   dvg_free(&s.vector);
   return status;
+}
+
+void dvg_pair_quality_free(struct dvg_pair_quality *q) {
+  dvg_ledger_free(&q->ledger);
+  dvg_pair_scores_free(&q->scores);
 }

@@ -108,7 +108,7 @@ static void print_protocol(const struct dvg_report *r) {
   dvg_info("AUC          %9.5f", r->auc);
 }
 
-static void print_quality(const struct dvg_pair_quality *q) {
+static void print_quality(const struct dvg_pair_quality *q, const struct dvg_training *t) {
   dvg_info("pairs        %lld of %lld, %lld identities", (long long)q->n_sampled, (long long)q->n_items,
            (long long)q->n_identities);
   if (!isnan(q->ms)) dvg_info("MS           %8.4f    mean cosine within a pair", q->ms);
@@ -119,13 +119,25 @@ static void print_quality(const struct dvg_pair_quality *q) {
   for (int d = 0; d < q->n_domains; d++)
     dvg_info("to identity  %8.4f    mean cosine of %s to the intended identity", q->to_identity[d],
              q->domain[d]);
+  if (!isnan(q->nearest)) dvg_info("nearest      %8.4f    mean cosine to the nearest other sample", q->nearest);
+  if (!t) return;
+  dvg_info("leak         %8.4f    mean cosine to the nearest of %lld training identities", q->leak,
+           (long long)t->n);
+  dvg_info("             %7.3f %%   of the pairs are at %.4f or beyond, which %g of the pairs of different "
+           "training people reach",
+           100 * q->n_leaks, t->threshold, t->far);
+  for (int d = 0; d < q->n_domains; d++)
+    if (!isnan(q->frechet[d]))
+      dvg_info(
+          "Frechet      %8.4f    distance of %s to the training identities, in this recogniser's embeddings",
+          q->frechet[d], q->domain[d]);
 }
 
 void dvg_report_print(const struct dvg_report *r) {
   if (r->settings->name[0]) dvg_info("evaluation   %s", r->settings->name);
   if (r->protocol) print_protocol(r);
   if (r->against) dvg_against_print(r->against, r->far, r->n_fars);
-  if (r->quality) print_quality(r->quality);
+  if (r->quality) print_quality(r->quality, r->training);
 }
 
 // ---- evaluation.h5
@@ -206,7 +218,8 @@ static enum dvg_status write_rates(struct dvg_artifact *a, const struct dvg_repo
   return dvg_artifact_write(a, "bootstrap_tar", DVG_F64, 2, (int64_t[]){b->n_fars, b->n}, b->tar);
 }
 
-static enum dvg_status write_quality(struct dvg_artifact *a, const struct dvg_pair_quality *q) {
+static enum dvg_status write_quality(struct dvg_artifact *a, const struct dvg_pair_quality *q,
+                                     const struct dvg_training *t) {
   DVG_TRY(set_wholes(a, (struct whole[]){{"pairs_items", q->n_items},
                                          {"pairs_sampled", q->n_sampled},
                                          {"pairs_identities", q->n_identities},
@@ -218,14 +231,21 @@ static enum dvg_status write_quality(struct dvg_artifact *a, const struct dvg_pa
     char name[DVG_DOMAIN_TEXT + 32];
     snprintf(name, sizeof name, "pairs_to_identity_%s", q->domain[d]);
     DVG_TRY(set_real(a, name, q->to_identity[d]));
+    snprintf(name, sizeof name, "pairs_frechet_%s", q->domain[d]);
+    DVG_TRY(set_real(a, name, q->frechet[d]));
   }
+  DVG_TRY(set_real(a, "pairs_nearest", q->nearest));
+  DVG_TRY(set_real(a, "pairs_leak", q->leak));
+  DVG_TRY(set_real(a, "pairs_leaks", q->n_leaks));
+  DVG_TRY(set_real(a, "leak_far", t ? t->far : NAN));
+  DVG_TRY(set_real(a, "leak_threshold", t ? t->threshold : NAN));
   return DVG_OK;
 }
 
 enum dvg_status dvg_report_write(struct dvg_artifact *a, const struct dvg_report *r) {
   DVG_TRY(dvg_artifact_set_text(a, "name", r->settings->name));
   DVG_TRY(dvg_artifact_set_int(a, "seed", r->settings->seed));
-  if (r->quality) DVG_TRY(write_quality(a, r->quality));
+  if (r->quality) DVG_TRY(write_quality(a, r->quality, r->training));
   if (!r->protocol) return DVG_OK;
   const struct dvg_side *g = &r->protocol->gallery, *q = &r->protocol->probes;
   DVG_TRY(write_attributes(a, r));
@@ -290,7 +310,7 @@ static void json_protocol(struct dvg_json *j, const struct dvg_report *r) {
   dvg_json_real(j, "auc", r->auc);
 }
 
-static void json_quality(struct dvg_json *j, const struct dvg_pair_quality *q) {
+static void json_quality(struct dvg_json *j, const struct dvg_pair_quality *q, const struct dvg_training *t) {
   dvg_json_open(j, "pairs", '{');
   dvg_json_int(j, "items", q->n_items);
   dvg_json_int(j, "sampled", q->n_sampled);
@@ -301,6 +321,14 @@ static void json_quality(struct dvg_json *j, const struct dvg_pair_quality *q) {
   dvg_json_open(j, "to_identity", '{');
   for (int d = 0; d < q->n_domains; d++) dvg_json_real(j, q->domain[d], q->to_identity[d]);
   dvg_json_close(j, '}');
+  dvg_json_real(j, "nearest", q->nearest);
+  dvg_json_real(j, "leak", q->leak);
+  dvg_json_real(j, "leaks", q->n_leaks);
+  dvg_json_real(j, "leak_far", t ? t->far : NAN);
+  dvg_json_real(j, "leak_threshold", t ? t->threshold : NAN);
+  dvg_json_open(j, "frechet", '{');
+  for (int d = 0; d < q->n_domains; d++) dvg_json_real(j, q->domain[d], q->frechet[d]);
+  dvg_json_close(j, '}');
   dvg_json_close(j, '}');
 }
 
@@ -310,7 +338,7 @@ static enum dvg_status write_json(const struct dvg_report *r, const char *path) 
   dvg_json_text(&j, "name", r->settings->name);
   if (r->protocol) json_protocol(&j, r);
   if (r->against) dvg_against_json(&j, r->against, r->far, r->n_fars);
-  if (r->quality) json_quality(&j, r->quality);
+  if (r->quality) json_quality(&j, r->quality, r->training);
   char *text = NULL;
   DVG_TRY(dvg_json_end(&j, &text));
   enum dvg_status status = dvg_path_write_text(path, text);

@@ -7,7 +7,8 @@
 //     gallery_digest, probe_digest (of their image sets), bootstrap (replicates)
 // of a pair set
 //     pairs_items, pairs_sampled, pairs_identities, pairs_ms, pairs_mis, pairs_mis_intended,
-//     pairs_to_identity_DOMAIN
+//     pairs_to_identity_DOMAIN, pairs_nearest; with training identities pairs_leak, pairs_leaks (share beyond the threshold),
+//     leak_far, leak_threshold, pairs_frechet_DOMAIN
 // Datasets of a protocol:
 //     far, tar (n) f64: the operating points asked for; NaN: not enough impostors
 //     bootstrap_rank_1 (replicates), bootstrap_tar (n, replicates) f64, if there are any
@@ -35,7 +36,8 @@ struct dvg_report {
   const struct dvg_scores *scores;
   const struct dvg_bootstrap *bootstrap;
   struct dvg_against *against;            // NULL: no other evaluation was
-  const struct dvg_pair_quality *quality; // NULL: no pair set was
+  struct dvg_pair_quality *quality;       // NULL: no pair set was
+  const struct dvg_training *training;    // NULL: no training identities were
   int n_fars;
   double far[DVG_MAX_FARS];
   double rank_rate[DVG_RANKS], eer, auc;       // rank rates are NaN where the gallery has fewer images

@@ -23,6 +23,8 @@ static enum dvg_status describe(char **text, const struct dvg_export *e, int fin
   dvg_json_int(&j, "images", e->source.n_items * e->source.n_images);
   dvg_json_int(&j, "people", e->source.n_people);
   dvg_json_int(&j, "quality", e->s->quality);
+  if (e->s->where[0]) dvg_json_text(&j, "where", e->s->where);
+  if (e->source.selected.scores_digest[0]) dvg_json_text(&j, "scores", e->source.selected.scores_digest);
   dvg_json_text(&j, "finished", finished ? "yes" : "no");
   return dvg_json_end(&j, text);
 }
@@ -85,7 +87,7 @@ done:
 static enum dvg_status open_source(void *context) {
   struct dvg_export *e = context;
   struct dvg_export_source *s = &e->source;
-  DVG_TRY(dvg_export_source_open(s, e->s->file, e->schema));
+  DVG_TRY(dvg_export_source_open(s, e->s->file, e->schema, e->s->where, e->s->scores));
   int64_t longest = 1;
   for (int v = 0; v < s->n_vectors; v++)
     if (s->vector[v].width > longest) longest = s->vector[v].width;

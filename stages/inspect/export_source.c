@@ -129,7 +129,8 @@ static enum dvg_status label_features(struct dvg_export_source *s) {
   return DVG_OK;
 }
 
-static enum dvg_status open_set(struct dvg_export_source *s, const char *schema) {
+static enum dvg_status open_set(struct dvg_export_source *s, const char *schema, const char *where,
+                                const char *scores) {
   int is_pairs = strcmp(schema, "pairs") == 0;
   DVG_TRY(dvg_shard_reader_open(&s->set, s->path, schema, is_pairs ? DVG_PAIRS_VERSION : 1));
   s->file = dvg_shard_reader_first(s->set);
@@ -139,6 +140,7 @@ static enum dvg_status open_set(struct dvg_export_source *s, const char *schema)
   DVG_TRY(dvg_artifact_each(s->file, take_dataset, s));
   if (is_pairs) {
     DVG_TRY(dvg_ledger_read(&s->ledger, s->set, s->path));
+    DVG_TRY(dvg_ledger_select(&s->selected, &s->ledger, s->set, s->path, where, scores));
     s->n_items = s->ledger.n_written;
   }
   DVG_TRY(DVG_NEW(&s->label, s->n_items, "labels"));
@@ -149,10 +151,14 @@ static enum dvg_status open_set(struct dvg_export_source *s, const char *schema)
   return DVG_OK;
 }
 
-enum dvg_status dvg_export_source_open(struct dvg_export_source *out, const char *path, const char *schema) {
+enum dvg_status dvg_export_source_open(struct dvg_export_source *out, const char *path, const char *schema,
+                                       const char *where, const char *scores) {
   struct dvg_export_source s = {.path = path};
   enum dvg_status status;
-  DVG_TRY_GOTO(strcmp(schema, "images") == 0 ? open_images(&s) : open_set(&s, schema));
+  if (strcmp(schema, "pairs") != 0 && (where[0] || scores[0]))
+    DVG_TRY_GOTO(
+        dvg_fail(DVG_ERROR_USAGE, "--where and --scores choose among pairs, %s holds %s", path, schema));
+  DVG_TRY_GOTO(strcmp(schema, "images") == 0 ? open_images(&s) : open_set(&s, schema, where, scores));
   if (!s.set) s.digest = dvg_artifact_digest(s.file);
   for (int c = 0; c < s.n_columns; c++) {
     int64_t *values = NULL;

@@ -5,7 +5,7 @@
 
 #include "io/images.h"
 #include "io/shards.h"
-#include "stages/ledger.h"
+#include "stages/select.h"
 
 enum { DVG_EXPORT_MOST = 16, DVG_EXPORT_ROWS = 16, DVG_EXPORT_NAME = 72, DVG_EXPORT_TEXT = 256 };
 
@@ -20,7 +20,8 @@ struct dvg_export_source {
   const char *path, *digest; // borrowed
   struct dvg_image_set images;
   struct dvg_shard_reader *set;        // NULL: an images file
-  struct dvg_ledger ledger;            // of pairs: the written ones are the items
+  struct dvg_ledger ledger;            // of pairs: the written ones that --where leaves are the items
+  struct dvg_selected selected;
   const struct dvg_artifact *file;     // the images file, or the first shard; borrowed
   int64_t n_items, per_file, n_people; // per_file: items of a shard, or 10,000
   int64_t H, W, C;
@@ -35,10 +36,10 @@ struct dvg_export_source {
   int64_t first, count;
 };
 
-// `schema`: "pairs", "images" or "features". DVG_ERROR_INPUT for what can't be told apart in files: domains
+// `schema`: "pairs", "images" or "features"; where, scores: stages/select.h, "" but for pairs. DVG_ERROR_INPUT for what can't be told apart in files: domains
 // that make no file name, numbers that are no people. Free with dvg_export_source_close.
 DVG_CHECKED enum dvg_status dvg_export_source_open(struct dvg_export_source *s, const char *path,
-                                                   const char *schema);
+                                                   const char *schema, const char *where, const char *scores);
 void dvg_export_source_close(struct dvg_export_source *s);
 
 int dvg_export_is_real(enum dvg_type type);

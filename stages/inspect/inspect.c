@@ -12,6 +12,7 @@
 #include "stages/inspect/describe.h"
 #include "stages/inspect/export.h"
 #include "stages/inspect/verify.h"
+#include "stages/select.h"
 
 static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct dvg_inspect, file, "file", NULL,
@@ -31,6 +32,8 @@ static const struct dvg_option options[] = {
     DVG_OPTION_CHOICE(struct dvg_inspect, export, "export", "none", "none|folder|webdataset|recordio",
                       "write images, pairs or features in a form that other trainers read"),
     DVG_OPTION_PATH(struct dvg_inspect, out, "out", "", "export: folder to write into"),
+    DVG_OPTION_TEXT(struct dvg_inspect, where, "where", "", "export of pairs: " DVG_WHERE_HELP),
+    DVG_OPTION_PATH(struct dvg_inspect, scores, "scores", "", "export of pairs: " DVG_SCORES_HELP),
     DVG_OPTION_INT(struct dvg_inspect, quality, "quality", "0", 0, 100,
                    "export: of JPEG; 0: PNG, which loses nothing"),
     DVG_OPTION_END};
@@ -232,6 +235,8 @@ static enum dvg_status draw(const struct finding *f) {
 static enum dvg_status check_settings(const struct dvg_inspect *s) {
   if ((s->export != DVG_EXPORT_NONE) != (s->out[0] != 0))
     return dvg_fail(DVG_ERROR_USAGE, "--export and --out belong together");
+  if ((s->where[0] || s->scores[0]) && s->export == DVG_EXPORT_NONE)
+    return dvg_fail(DVG_ERROR_USAGE, "--where and --scores are of an --export of pairs");
   if (s->quality > 0 && s->export == DVG_EXPORT_NONE)
     return dvg_fail(DVG_ERROR_USAGE, "--quality is of the images of an --export");
   return DVG_OK;

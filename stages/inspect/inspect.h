@@ -6,7 +6,7 @@
 #include "stages/stage.h"
 
 struct dvg_inspect {
-  const char *file, *sheet, *out;
+  const char *file, *sheet, *out, *where, *scores;
   int64_t verify, list, json;
   int64_t first, people, per_person, rows, columns;
   int64_t export, quality;

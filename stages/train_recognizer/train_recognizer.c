@@ -19,6 +19,8 @@ static const struct dvg_option options[] = {
     DVG_OPTION_PATH(S, start, "start", "",
                     "weights to start from; \"\": new ones, made from data (--pretrain only)"),
     DVG_OPTION_PATH(S, pairs, "pairs", "", "folder of generated pairs, from dvg-generate"),
+    DVG_OPTION_TEXT(S, where, "where", "", DVG_WHERE_HELP),
+    DVG_OPTION_PATH(S, scores, "scores", "", DVG_SCORES_HELP),
     DVG_OPTION_TEXT(S, domain, "domain", "",
                     "the other domain, as named in images and pairs; \"\" with --pretrain"),
     DVG_OPTION_TEXT(S, visible, "visible", "VIS", "the visible domain"),
@@ -81,7 +83,8 @@ struct job {
   struct dvg_weights start;
   struct dvg_model model;
   struct dvg_shard_reader *pairs;
-  struct dvg_ledger ledger; // which pairs are there to be learnt from: rejected ones have no images
+  struct dvg_ledger ledger;     // which pairs are there to be learnt from: rejected ones have no images
+  struct dvg_selected selected; // of --where
   int64_t n_pairs, pair_size, pair_channels, n_rows, *row, n_both, n_one_domain, steps_per_epoch, n_steps;
   struct dvg_epochs real_epochs, pair_epochs;
   struct dvg_teacher teacher;
@@ -222,6 +225,8 @@ static enum dvg_status check_settings(const struct dvg_recognizer_settings *set)
     return dvg_fail(DVG_ERROR_USAGE, "--size %lld is no multiple of 32", (long long)set->size);
   if (set->width > 0 && set->width < 0.01)
     return dvg_fail(DVG_ERROR_USAGE, "--width %g is less than 0.01", set->width);
+  if ((set->where[0] || set->scores[0]) && !uses_pairs(set))
+    return dvg_fail(DVG_ERROR_USAGE, "--where and --scores choose among --pairs, which are not used");
   if (set->pairs[0] && !uses_pairs(set))
     return dvg_fail(DVG_ERROR_USAGE, "--pairs are not used with --pretrain, --contrast none or --generated 0");
   if (!set->pretrain && !set->start[0])
@@ -293,10 +298,14 @@ static enum dvg_status open_pairs(void *job) {
     j->pair_size = dims[1], j->pair_channels = dims[3];
   }
   DVG_TRY(dvg_ledger_read(&j->ledger, j->pairs, j->set->pairs));
-  j->n_pairs = j->ledger.n_written;
   if (j->ledger.n_rejected > 0)
-    dvg_info("%s: %lld pairs; %lld were rejected", j->set->pairs, (long long)j->n_pairs,
+    dvg_info("%s: %lld pairs; %lld were rejected", j->set->pairs, (long long)j->ledger.n_written,
              (long long)j->ledger.n_rejected);
+  DVG_TRY(dvg_ledger_select(&j->selected, &j->ledger, j->pairs, j->set->pairs, j->set->where, j->set->scores));
+  j->n_pairs = j->ledger.n_written;
+  if (j->set->where[0])
+    dvg_info("%s: %lld pairs fulfil '%s', %lld don't", j->set->pairs, (long long)j->n_pairs, j->set->where,
+             (long long)j->selected.n_left_out);
   return DVG_OK;
 }
 
@@ -336,6 +345,7 @@ static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   if (set->start[0]) dvg_lineage_add(lineage, "start", set->start, j->start.digest);
   if (set->distill[0]) dvg_lineage_add(lineage, "teacher", set->distill, j->teacher.digest);
   if (j->pairs) dvg_lineage_add(lineage, "pairs", set->pairs, dvg_shard_reader_digest(j->pairs));
+  if (j->selected.scores_digest[0]) dvg_lineage_add(lineage, "scores", set->scores, j->selected.scores_digest);
   enum dvg_status status = DVG_NEW(&j->pixels, j->images.H * j->images.W * j->images.C, "image");
   if (status == DVG_OK)
     status = DVG_NEW(&j->pair_pixels, j->pair_size * j->pair_size * j->pair_channels, "pair image");

@@ -14,7 +14,7 @@
 #include "io/shards.h"
 #include "stages/embed.h"
 #include "stages/epoch.h"
-#include "stages/ledger.h"
+#include "stages/select.h"
 #include "stages/trainer.h"
 
 enum dvg_contrast { DVG_CONTRAST_BOTH, DVG_CONTRAST_PUBLIC, DVG_CONTRAST_PULL, DVG_CONTRAST_NONE };
@@ -22,7 +22,7 @@ enum { DVG_SCHEDULE_STEP, DVG_SCHEDULE_COSINE };
 
 struct dvg_recognizer_settings {
   struct dvg_train_settings train;
-  char *images, *pairs, *start, *domain, *visible, *distill;
+  char *images, *pairs, *where, *scores, *start, *domain, *visible, *distill;
   int64_t pretrain, contrast, optimizer, schedule, flip;
   int64_t head_epochs, head_batch, epochs, steps, batch, generated, micro_batch, size;
   double width, rate, head_rate, momentum, weight_decay, rate_drop, rate_drop_every, final_rate;

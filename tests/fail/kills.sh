@@ -81,15 +81,17 @@ all_gone() {
   done
 }
 
-# await SECONDS: waits for the job, but no longer. Sets $code. PMIx can lock itself up at the end of mpirun when all its ranks are gone (seen
+# await SECONDS: waits for the job, but no longer. Sets $code, and $stuck: whether mpirun had to be killed. PMIx can lock itself up at the end of mpirun when all its ranks are gone (seen
 # once in 400 kills, Open MPI 4.1.4): then mpirun is killed, and what counts is that no rank lived. 1 where one did.
 await() {
   local end=$(($(now) + $1 * 1000)) pid hung=0
+  stuck=0
   while kill -0 $job 2>/dev/null && [ "$(now)" -lt $end ]; do sleep 0.02; done
   if kill -0 $job 2>/dev/null; then
     for pid in $(cat pid.* 2>/dev/null); do
       ! grep -qs '^State:[[:space:]]*[^Z[:space:]]' "/proc/$pid/status" || hung=1
     done
+    stuck=1
     echo "mpirun, process $job, had to be killed; a rank was alive: $hung" >&2
     # shellcheck disable=SC2046 # words
     kill -KILL $job $(cat pid.* 2>/dev/null) 2>/dev/null
@@ -156,7 +158,7 @@ strike() {
   case $signal in
     KILL) report good ;; # whatever it ended with; done or not is seen below
     *) # asked to stop: in time for it, or before the program watches for signals, or when all was done
-      if [[ $code =~ ^(0|75|130|138|143|1)$ ]]; then report good
+      if [[ $code =~ ^(0|75|130|138|143|1)$ ]] || [ $stuck = 1 ]; then report good
       else report bad "$what" "exit code $code"; fi ;;
   esac
   # Nothing half-written is ever read: every file there under its own name is an HDF5 file with its digest. (The index of a set that is repaired

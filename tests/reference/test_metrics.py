@@ -199,6 +199,51 @@ def compare_pairs(tests, net, folder, pairs):
     tests.note(f"pairs: MS {said['ms']:.6f}, MIS {said['mis']:.6f}, intended {said['mis_intended']:.6f}")
 
 
+def frechet(a, b):
+    """By the eigenvalues of the product of both covariances, which is not symmetric."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    s = np.cov(a.T), np.cov(b.T)
+    root = np.sqrt(np.maximum(np.linalg.eigvals(s[0] @ s[1]).real, 0)).sum()
+    return ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(s[0]) + np.trace(s[1]) - 2 * root
+
+
+def compare_pair_scores(tests, net, folder, pairs, features, far):
+    """Scores of single pairs, the leak meter and the Frechet distance, from PyTorch's embeddings."""
+    with h5py.File(f"{folder}/scores.h5") as file:
+        have = {name: data[()] for name, data in file.items()}
+    with open(f"{folder}/metrics.json") as file:
+        said = json.load(file)["pairs"]
+    with h5py.File(f"{pairs}/index.h5") as file:
+        identity = file["identity"][()].astype(np.float64)
+        image = {name: embeddings(net, file[f"image_{name}"][()]) for name in ("NIR", "VIS")}
+    with h5py.File(f"{features}/index.h5") as file:
+        training, person = file["feature"][()].astype(np.float64), file["identity"][()]
+    nearest, leak = [], []
+    for vectors in image.values():
+        cosines = vectors @ vectors.T
+        np.fill_diagonal(cosines, -1)
+        nearest.append(cosines.max(1))
+        leak.append((vectors @ training.T).max(1))
+    want = {"cos_pair": (image["NIR"] * image["VIS"]).sum(1), "nearest": np.max(nearest, 0), "leak": np.max(leak, 0)}
+    want.update({f"cos_{name}": (vectors * identity).sum(1) for name, vectors in image.items()})
+    tests.check(set(have) == set(want), f"scores: columns {sorted(have)}")
+    for name, values in want.items():
+        error = abs(have[name] - values).max()
+        tests.check(error <= SCORE_TOLERANCE, f"scores: {name} is off by {error:.2e}")
+    for name in ("nearest", "leak"):
+        tests.check(abs(said[name] - want[name].mean()) <= SCORE_TOLERANCE, f"scores: mean {name}")
+    impostors = (training @ training.T)[person[:, None] < person[None, :]]
+    # a step of 2^-19, and the cosines' own error
+    share = [(impostors >= said["leak_threshold"] + by).mean() for by in (1e-6, -3e-6)]
+    tests.check(share[0] <= far < share[1], f"scores: {share[0]} of the impostors reach the threshold, {share[1]} the one before")
+    tests.check(abs(said["leaks"] - (have["leak"] >= said["leak_threshold"]).mean()) <= 1e-12, "scores: share of leaks")
+    for name, vectors in image.items():
+        distance = frechet(vectors, training)
+        # roots of eigenvalues that are 0 but for rounding: 256 of 1e-16 and less
+        tests.check(abs(said["frechet"][name] - distance) <= 2e-5, f"scores: Frechet distance {said['frechet'][name]}, want {distance}")
+    tests.note(f"scores: leaks {said['leaks']:.3f} beyond {said['leak_threshold']:.3f}, Frechet distance {said['frechet']['NIR']:.6f}")
+
+
 # ---- images without embedding
 
 
@@ -255,6 +300,13 @@ def main():
                 compare_scores(tests, what, net, out, gallery, probes, score)
         if tests.check(common.run([*evaluate, "--pairs", f"{folder}/pairs", "--out", f"{folder}/q"]), "--pairs fails"):
             compare_pairs(tests, net, f"{folder}/q", f"{folder}/pairs")
+        features = f"{folder}/features"
+        extract = [f"{programs}/dvg-extract", "--images", toy, "--weights", weights, "--per-shard", "64", "--out", features]
+        judged = [*evaluate, "--pairs", f"{folder}/pairs", "--pairs-sample", "0", "--training", features, "--leak-far", "0.01"]
+        if tests.check(common.run(extract), "extraction fails") and tests.check(
+            common.run([*judged, "--out", f"{folder}/scores"]), "--training fails"
+        ):
+            compare_pair_scores(tests, net, f"{folder}/scores", f"{folder}/pairs", features, 0.01)
         for value in (0.0, 3e38):
             without_embedding(tests, programs, folder, value)
     tests.finish()
