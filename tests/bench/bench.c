@@ -5,15 +5,17 @@
 //
 // reads requests `NAME SECONDS` and answers each with one line on standard output:
 //     NAME  items of a step  seconds of a step (median)  floating point operations of a step  bytes  minor page
-//     faults a step  steps
-// A step is measured again and again for about SECONDS, after one that does not count. Operations are effective
-// ones: two for each multiplication that the layers' definition asks for, however it is computed. Bytes: of the
-// graph's arena; of the memory moved (read, copy). `info` answers with name, version, kernels and BLAS.
+//     faults a step  steps  peak bytes of the process
+// A step is measured again and again for about SECONDS, after one that does not count. Seconds are those of the
+// processor, so that others on the machine count less. Operations are effective ones: two for each
+// multiplication that the layers' definition asks for, however it is computed. Bytes: of the graph's arena; of
+// the memory moved (read, copy). `info` answers with name, version, kernels and BLAS.
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -21,13 +23,15 @@
 #include "common/models/models.h"
 #include "common/nn/graph_internal.h" // the layers' shapes, to count operations
 #include "common/nn/optimizer.h"
+#include "stages/train_generator/train_generator.h"
+#include "stages/train_recognizer/train_recognizer.h"
 
 enum { MAX_STEPS = 4096, CLASSES = 1000, FACES = 4096, CHAINS = 12 };
 
 // ---- timing
 
 struct result {
-  double items, seconds, operations, bytes, faults;
+  double items, seconds, operations, bytes, faults, peak_bytes;
   int64_t steps;
 };
 
@@ -42,15 +46,39 @@ static int64_t minor_faults(void) {
   return usage.ru_minflt;
 }
 
-// Fills seconds, faults and steps of *r.
+static double processor_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// Starts the peak of memory anew; where the kernel doesn't let us, it is that of all measures so far.
+static void reset_peak(void) {
+  FILE *f = fopen("/proc/self/clear_refs", "w");
+  if (!f) return;
+  fputs("5", f);
+  fclose(f);
+}
+
+static double peak_bytes(void) {
+  char line[256];
+  long long kilobytes = 0;
+  FILE *f = fopen("/proc/self/status", "r");
+  while (f && fgets(line, sizeof line, f))
+    if (sscanf(line, "VmHWM: %lld kB", &kilobytes) == 1) break;
+  if (f) fclose(f);
+  return 1024.0 * (double)kilobytes;
+}
+
+// Fills seconds, faults, steps and peak_bytes of *r.
 static void measure(struct result *r, double seconds, void (*step)(void *), void *context) {
   static double times[MAX_STEPS];
   step(context);
   int64_t n = 0, faults = minor_faults();
-  const double start = dvg_seconds();
+  const double start = processor_seconds();
   for (double last = start; n < MAX_STEPS && (n < 3 || last - start < seconds); n++) {
     step(context);
-    const double now = dvg_seconds();
+    const double now = processor_seconds();
     times[n] = now - last;
     last = now;
   }
@@ -58,6 +86,7 @@ static void measure(struct result *r, double seconds, void (*step)(void *), void
   qsort(times, (size_t)n, sizeof *times, by_size);
   r->seconds = times[n / 2];
   r->steps = n;
+  r->peak_bytes = peak_bytes();
 }
 
 // ---- the machine
@@ -151,47 +180,92 @@ struct net {
   int64_t N, step;
   int training, adam;
   struct dvg_graph *g;
-  struct dvg_params params;
+  struct dvg_params own, *params; // what is trained: its own or the generator's
+  struct dvg_generator_step
+      generator; // of generator_step alone; the graph knows its parameters by their address
   float *moment1, *moment2;
 };
 
-static void build_lightcnn(struct net *n) {
-  struct dvg_scope s = {&n->params, ""};
+static enum dvg_status build_lightcnn(struct net *n) {
+  DVG_TRY(dvg_graph_create(&n->g));
+  struct dvg_scope s = {n->params, ""};
   int image = dvg_graph_input(n->g, "image", n->N, 1, n->model.size, n->model.size);
   int embedding = dvg_lightcnn(n->g, s, n->model, image);
   dvg_graph_keep(n->g, embedding);
-  if (!n->training) return;
+  if (!n->training) return DVG_OK;
   int items = dvg_graph_integers(n->g, "item", n->N), labels = dvg_graph_integers(n->g, "label", n->N);
   int logits = dvg_lightcnn_classifier(n->g, s, embedding, CLASSES, 1, items);
   dvg_graph_loss_softmax(n->g, "softmax", logits, labels, 1 / (double)n->N, 1);
+  return DVG_OK;
 }
 
-static void build_encoder(struct net *n) {
-  struct dvg_scope s = {&n->params, ""};
+static enum dvg_status build_encoder(struct net *n) {
+  DVG_TRY(dvg_graph_create(&n->g));
+  struct dvg_scope s = {n->params, ""};
   int image = dvg_graph_input(n->g, "image", n->N, 3, n->model.size, n->model.size);
   int z = dvg_encoder(n->g, s, n->model, image);
   dvg_graph_keep(n->g, z);
   dvg_graph_keep(n->g, dvg_encoder_style(n->g, s, n->model, z));
+  return DVG_OK;
 }
 
-static void build_decoder(struct net *n) {
-  struct dvg_scope s = {&n->params, ""};
+static enum dvg_status build_decoder(struct net *n) {
+  DVG_TRY(dvg_graph_create(&n->g));
+  struct dvg_scope s = {n->params, ""};
   int identity = dvg_graph_input(n->g, "identity", n->N, DVG_CODE, 1, 1);
   int z = dvg_graph_input(n->g, "z", n->N, DVG_CODE, 1, 1);
   int style = dvg_graph_input(n->g, "style", n->N, dvg_style_values(n->model), 1, 1);
   int image = dvg_decoder_head(n->g, s, "vis", dvg_decoder(n->g, s, n->model, identity, z, style));
   dvg_graph_keep(n->g, image);
   n->adam = 1;
-  if (!n->training) return;
+  if (!n->training) return DVG_OK;
   int target = dvg_graph_input(n->g, "target", n->N, 3, n->model.size, n->model.size);
   double count = (double)(n->N * 3 * n->model.size * n->model.size);
   dvg_graph_loss_l1(n->g, "pixel", image, target, 1 / count, 1);
+  return DVG_OK;
 }
 
-static void build_sampler(struct net *n) {
-  struct dvg_scope s = {&n->params, ""};
+static enum dvg_status build_sampler(struct net *n) {
+  DVG_TRY(dvg_graph_create(&n->g));
+  struct dvg_scope s = {n->params, ""};
   int noise = dvg_graph_input(n->g, "noise", n->N, DVG_CODE, 1, 1);
   dvg_graph_keep(n->g, dvg_identity_sampler(n->g, s, n->model, noise));
+  return DVG_OK;
+}
+
+// A whole step of dvg-train-generator on N people, as published: both encoders, six decoder passes, the
+// recogniser on four images of each. A step of a stage also turns the gradient into fixed point and sums it
+// over the ranks.
+static enum dvg_status build_generator(struct net *n) {
+  const struct dvg_generator_settings set = {.domain = "NIR",
+                                             .visible = "VIS",
+                                             .batch = n->N,
+                                             .micro_batch = n->N,
+                                             .size = n->model.size,
+                                             .width = n->model.width,
+                                             .orthogonal = 50,
+                                             .pixel = 100,
+                                             .pixel_swapped = 0.1,
+                                             .pixel_sampled = 0.1,
+                                             .identity = 0.1,
+                                             .identity_domain = 1,
+                                             .identity_pair = 0.05};
+  enum dvg_status status = dvg_generator_build(&n->generator, &set, n->model, &n->model);
+  n->g = n->generator.graph;
+  n->params = &n->generator.params;
+  n->adam = 1;
+  return status;
+}
+
+// A whole step of dvg-train-recognizer, phase II: of N images half are real, half are generated pairs.
+static enum dvg_status build_recognizer(struct net *n) {
+  const struct dvg_recognizer_settings set = {
+      .contrast = DVG_CONTRAST_PUBLIC, .contrast_weight = 0.001, .push = 0.1, .margin = 0.5};
+  struct dvg_recognizer_phase phase = {
+      .index = 2, .batch = n->N / 2, .n_micro = 1, .real = n->N - n->N / 4 * 2, .pairs = n->N / 4};
+  enum dvg_status status = dvg_recognizer_build(&phase, n->params, &set, n->model, CLASSES, 0);
+  n->g = phase.graph;
+  return status;
 }
 
 static enum dvg_status fill(void *context, const char *name, struct dvg_shape s, const float *values,
@@ -200,30 +274,30 @@ static enum dvg_status fill(void *context, const char *name, struct dvg_shape s,
   struct dvg_rng r;
   dvg_rng_init(&r, 1, DVG_STREAM_TEST, dvg_rng_name(name));
   for (int64_t i = 0; values && i < s.N * s.C * s.H * s.W; i++) ((float *)values)[i] = dvg_rng_uniform(&r);
-  for (int64_t i = 0; integers && i < s.N; i++) ((int64_t *)integers)[i] = dvg_rng_below(&r, CLASSES);
+  for (int64_t i = 0; integers && i < s.N; i++) ((int64_t *)integers)[i] = dvg_rng_below(&r, s.N);
   return DVG_OK;
 }
 
-// The product once forward; in training once more for the weights, and for the input where that needs a
-// gradient.
+// The product once forward; in training once more for the weights where these are trained, and for the input
+// where that needs a gradient.
 static double operations(const struct net *n) {
   double total = 0;
   for (int i = 0; i < n->g->n_nodes; i++) {
     const struct node *x = &n->g->nodes[i];
     if (x->op != &dvg_op_conv && x->op != &dvg_op_linear) continue;
-    const int64_t weights = n->params.list[x->weight].count;
+    const struct dvg_param *weight = &x->params->list[x->weight];
     const struct dvg_shape in = n->g->nodes[x->in[0]].shape;
     int64_t places = 1;
     if (x->op == &dvg_op_conv) places = x->conv.transposed ? in.H * in.W : x->shape.H * x->shape.W;
-    const int products = n->training ? 2 + n->g->nodes[x->in[0]].needs_gradient : 1;
-    total += 2.0 * (double)(x->shape.N * weights * places) * products;
+    const int products = 1 + (x->needs_gradient ? !weight->frozen + n->g->nodes[x->in[0]].needs_gradient : 0);
+    total += 2.0 * (double)(x->shape.N * weight->count * places) * products;
   }
   return total;
 }
 
 static void run_step(void *context) {
   struct net *n = context;
-  struct dvg_params *p = &n->params;
+  struct dvg_params *p = n->params;
   static const struct dvg_sgd sgd = {1e-4, 0.9, 2e-4};
   static const struct dvg_adam adam = {1e-4, 0.5, 0.999, 1e-8, 0};
   dvg_graph_forward(n->g);
@@ -238,9 +312,12 @@ static void run_step(void *context) {
 
 static enum dvg_status measure_planned(struct result *r, double seconds, struct net *n) {
   DVG_TRY(dvg_graph_plan(n->g, n->training));
-  if (n->training) DVG_TRY(DVG_NEW(&n->moment1, n->params.n_values, "optimiser state"));
-  if (n->training) DVG_TRY(DVG_NEW(&n->moment2, n->params.n_values, "optimiser state"));
-  dvg_params_initialize(&n->params, 1);
+  if (n->training) DVG_TRY(DVG_NEW(&n->moment1, n->params->n_values, "optimiser state"));
+  if (n->training) DVG_TRY(DVG_NEW(&n->moment2, n->params->n_values, "optimiser state"));
+  dvg_params_initialize(n->params, 1);
+  struct dvg_params *const frozen[] = {&n->generator.recognizer, &n->generator.sampler};
+  for (uint64_t i = 0; i < 2; i++)
+    if (frozen[i]->n_params > 0) dvg_params_initialize(frozen[i], 2 + i);
   DVG_TRY(dvg_graph_each_input(n->g, fill, n));
   r->items = (double)n->N;
   r->operations = operations(n);
@@ -250,14 +327,16 @@ static enum dvg_status measure_planned(struct result *r, double seconds, struct 
 }
 
 static enum dvg_status measure_net(struct result *r, double seconds, struct dvg_model model, int64_t N,
-                                   int training, void (*build)(struct net *)) {
+                                   int training, enum dvg_status (*build)(struct net *)) {
   struct net n = {.model = model, .N = N, .training = training};
-  DVG_TRY(dvg_graph_create(&n.g));
-  dvg_params_init(&n.params);
-  build(&n);
-  enum dvg_status status = measure_planned(r, seconds, &n);
-  dvg_graph_free(&n.g);
-  dvg_params_free(&n.params);
+  n.params = &n.own;
+  dvg_params_init(&n.own);
+  reset_peak();
+  enum dvg_status status = build(&n);
+  if (status == DVG_OK) status = measure_planned(r, seconds, &n);
+  if (n.generator.graph) dvg_generator_free(&n.generator);
+  else dvg_graph_free(&n.g);
+  dvg_params_free(&n.own);
   dvg_free(&n.moment1);
   dvg_free(&n.moment2);
   return status;
@@ -299,12 +378,13 @@ static enum dvg_status measure_similarity(struct result *r, double seconds) {
 
 static const struct {
   const char *name;
-  void (*build)(struct net *);
+  enum dvg_status (*build)(struct net *);
   int training;
-  int64_t times_batch; // the sampler's steps are too short for one batch
-} nets[] = {{"lightcnn_forward", build_lightcnn, 0, 1}, {"lightcnn_training", build_lightcnn, 1, 1},
-            {"encoder_forward", build_encoder, 0, 1},   {"decoder_forward", build_decoder, 0, 1},
-            {"decoder_training", build_decoder, 1, 1},  {"sampler_forward", build_sampler, 0, 4}};
+  double times_batch; // the sampler's steps are too short for one batch; a generator's item is six images
+} nets[] = {{"lightcnn_forward", build_lightcnn, 0, 1},  {"lightcnn_training", build_lightcnn, 1, 1},
+            {"encoder_forward", build_encoder, 0, 1},    {"decoder_forward", build_decoder, 0, 1},
+            {"decoder_training", build_decoder, 1, 1},   {"sampler_forward", build_sampler, 0, 4},
+            {"generator_step", build_generator, 1, 0.5}, {"recognizer_step", build_recognizer, 1, 1}};
 
 static enum dvg_status answer(struct result *r, const char *name, double seconds, struct dvg_model model,
                               int64_t N) {
@@ -314,7 +394,8 @@ static enum dvg_status answer(struct result *r, const char *name, double seconds
   if (strcmp(name, "similarity") == 0) return measure_similarity(r, seconds);
   for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
     if (strcmp(name, nets[i].name) == 0)
-      return measure_net(r, seconds, model, N * nets[i].times_batch, nets[i].training, nets[i].build);
+      return measure_net(r, seconds, model, (int64_t)((double)N * nets[i].times_batch), nets[i].training,
+                         nets[i].build);
   return dvg_fail(DVG_ERROR_USAGE, "nothing called %s to measure", name);
 }
 
@@ -337,8 +418,8 @@ int main(int argc, char **argv) {
       struct result r = {0};
       enum dvg_status status = answer(&r, name, seconds, model, N);
       if (status != DVG_OK) return (int)status;
-      printf("%s\t%.0f\t%.9g\t%.17g\t%.0f\t%.1f\t%lld\n", name, r.items, r.seconds, r.operations, r.bytes,
-             r.faults, (long long)r.steps);
+      printf("%s\t%.0f\t%.9g\t%.17g\t%.0f\t%.1f\t%lld\t%.0f\n", name, r.items, r.seconds, r.operations, r.bytes,
+             r.faults, (long long)r.steps, r.peak_bytes);
     }
     fflush(stdout);
   }

@@ -93,9 +93,76 @@ class Bench:
         net, noise = self.net(networks.Sampler(self.width)), torch.rand(items, networks.CODE)
         return items, torch.no_grad()(lambda: net(noise))
 
+    def generator_step(self):
+        """The same step as bench.c's: one pass of the decoder a domain, one of the recogniser."""
+        people = self.batch // 2
+        encoders = [self.net(networks.Encoder(self.width, self.size), True) for _ in range(2)]
+        decoder = self.net(networks.Decoder(self.width, self.size), True)
+        recognizer = self.net(networks.LightCnn(self.width, self.size)).requires_grad_(False)
+        sampler = self.net(networks.Sampler(self.width))
+        parameters = [p for net in (*encoders, decoder) for p in net.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+        photos = [self.images(3)[:people] for _ in range(2)]
+        face = networks.unit(torch.randn(people, networks.CODE))
+        swapped, noise = face.roll(1, 0), torch.randn(people, networks.CODE)
+
+        def step():
+            optimizer.zero_grad()
+            with torch.no_grad():
+                sampled = networks.unit(sampler(noise))
+            loss, seen = 0, []
+            for encoder, photo, domain in zip(encoders, photos, ("nir", "vis")):
+                z = encoder(photo)
+                style = encoder.style(z)
+                features = decoder(torch.cat([face, swapped, sampled]), z.repeat(3, 1), style.repeat(3, 1))
+                images = decoder.paint(features, domain).chunk(3)
+                loss = loss + 50 * (z * face).sum(1).abs().mean()
+                loss = loss + sum(w * F.l1_loss(image, photo) for w, image in zip((100, 10, 10), images))
+                seen += [images[0], images[2]]
+            a, a_sampled, b, b_sampled = networks.unit(recognizer(networks.gray(torch.cat(seen)))).chunk(4)
+            pairs = ((a, face, 1), (b, face, 1), (a, b, 0.05), (a_sampled, sampled, 1), (b_sampled, sampled, 1))
+            for u, v, weight in (*pairs, (a_sampled, b_sampled, 0.05)):
+                loss = loss - 0.1 * weight * (u * v).sum(1).mean()
+            loss.backward()
+            optimizer.step()
+
+        return people, step
+
+    def recognizer_step(self):
+        net, image = self.net(networks.LightCnn(self.width, self.size, CLASSES), True), self.images(1)
+        pairs = self.batch // 4
+        real = self.batch - 2 * pairs
+        labels = torch.randint(CLASSES, (real,))
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, weight_decay=2e-4)
+
+        def step():
+            optimizer.zero_grad()
+            embedding = net(image)
+            mask = F.dropout(torch.ones_like(embedding[:real]), 0.5)
+            a, b = networks.unit(embedding[real:]).chunk(2)
+            push = F.relu((a * b.roll(1, 0)).sum(1) - 0.5).mean()
+            contrast = 0.1 * push - (a * b).sum(1).mean()
+            (F.cross_entropy(net.logits(embedding[:real], mask), labels) + 0.001 * contrast).backward()
+            optimizer.step()
+
+        return self.batch, step
+
     def similarity(self):
         probe, gallery = torch.rand(FACES, networks.CODE), torch.rand(FACES, networks.CODE)
         return FACES * FACES, lambda: torch.mm(probe, gallery.t())
+
+
+def reset_peak():
+    try:
+        with open("/proc/self/clear_refs", "w") as f:
+            f.write("5")
+    except OSError:
+        pass
+
+
+def peak_bytes():
+    with open("/proc/self/status") as f:
+        return next(1024 * int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
 
 
 def minor_faults():
@@ -103,13 +170,13 @@ def minor_faults():
 
 
 def measure(step, seconds):
-    """Median seconds, page faults of a step, steps; one step before does not count."""
+    """Median seconds of the processor, page faults of a step, steps; one step before does not count."""
     step()
     times, faults = [], minor_faults()
-    start = last = time.perf_counter()
+    start = last = time.process_time()
     while len(times) < 4096 and (len(times) < 3 or last - start < seconds):
         step()
-        now = time.perf_counter()
+        now = time.process_time()
         times.append(now - last)
         last = now
     faults = (minor_faults() - faults) / len(times)
@@ -125,9 +192,10 @@ def main():
         if name == "info":
             print("info", torch.__version__, "-", "-", sep="\t", flush=True)
             continue
+        reset_peak()
         items, step = getattr(bench, name)()
         median, faults, steps = measure(step, float(seconds))
-        print(f"{name}\t{items}\t{median:.9g}\t0\t0\t{faults:.1f}\t{steps}", flush=True)
+        print(f"{name}\t{items}\t{median:.9g}\t0\t0\t{faults:.1f}\t{steps}\t{peak_bytes()}", flush=True)
 
 
 main()
