@@ -16,7 +16,7 @@ OUTPUT_TOLERANCE = 1e-4  # of the largest value
 GRADIENT_TOLERANCE = 1e-3  # of the norm
 TERM_TOLERANCE = 1e-4  # of the value, or of 1 where that is less
 ROUNDING = 1e-5  # what float arithmetic may change a value in front of an activation, in parts of the root mean square
-MOST_TRIED, MOST_TURNED = 5, 20  # of the decisions that hang on less: at a time, in all
+MOST_TRIED, MOST_TURNED = 20, 20  # of the decisions that hang on less: at a time, in all
 
 # One core, and doubles: what is left as difference is the C code's.
 torch.set_num_threads(1)
