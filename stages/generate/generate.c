@@ -8,6 +8,7 @@
 #include "io/lock.h"
 #include "io/shards.h"
 #include "mpi/distribute.h"
+#include "stages/generate/card.h"
 
 #define S struct dvg_generate_settings
 static const struct dvg_option options[] = {
@@ -375,6 +376,7 @@ static enum dvg_status announce(const struct job *j, int64_t n_pending) {
   char *index = NULL;
   if (j->request_changed) DVG_TRY(write_request(j));
   if (n_pending == 0) return DVG_OK;
+  DVG_TRY(dvg_card_remove(j->set->out));
   DVG_TRY(dvg_text(&index, "%s/index.h5", j->set->out));
   enum dvg_status status = dvg_path_remove(index);
   dvg_free(&index);
@@ -385,6 +387,7 @@ static enum dvg_status announce(const struct job *j, int64_t n_pending) {
 static enum dvg_status finish(const struct job *j, double start) {
   char root[DVG_DIGEST_TEXT] = "";
   DVG_TRY(dvg_stage_index(j->w, &j->shards, "pairs", &j->lineage, root));
+  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? dvg_card_write(j->set->out) : DVG_OK));
   dvg_info("%s: %lld pairs in %lld shards, %.1f s, root digest %s", j->set->out, (long long)j->set->count,
            (long long)j->shards.n_shards, dvg_seconds() - start, root);
   return DVG_OK;
