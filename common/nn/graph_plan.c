@@ -83,7 +83,11 @@ static void live_until(struct dvg_graph *g, int buffer, int time) {
 // Index of the input whose memory node n may take over for its own values, or -1: an input that nobody else
 // reads, forward or backward.
 static int overwritten_input(const struct dvg_graph *g, const struct node *n, const int *n_consumers) {
-  int k = n->op == &dvg_op_add ? 1 : n->op == &dvg_op_leaky_relu || n->op == &dvg_op_sigmoid ? 0 : -1;
+  // A norm's backward reads its input; without one, its output is written where the cache has the input
+  // already.
+  const int in_place =
+      n->op == &dvg_op_leaky_relu || n->op == &dvg_op_sigmoid || (n->op == &dvg_op_norm && !n->needs_gradient);
+  const int k = n->op == &dvg_op_add ? 1 : in_place ? 0 : -1;
   if (k < 0) return -1;
   const struct node *x = &g->nodes[n->in[k]];
   int free_to_take = n_consumers[n->in[k]] == 1 && !x->kept && !shares_input(x) && !x->op->reads_output &&

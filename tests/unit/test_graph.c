@@ -518,6 +518,9 @@ static void memory_reuse_changes_nothing(void) {
     CU_ASSERT_EQUAL(n[lean.sum].buffer, n[lean.sum - 1].buffer);
     CU_ASSERT_EQUAL(n[lean.sum].gradient_buffer, n[lean.sum - 1].gradient_buffer);
     CU_ASSERT_EQUAL(n[lean.sigmoid].buffer, n[lean.sigmoid - 1].buffer);
+    const struct node *m = inference.f.g->nodes;
+    CU_ASSERT_EQUAL(m[inference.conv - 1].buffer, m[inference.conv - 2].buffer); // a norm, its input
+    CU_ASSERT_NOT_EQUAL(n[lean.conv - 1].buffer, n[lean.conv - 2].buffer);       // which the backward reads
     CU_ASSERT_NOT_EQUAL(k[roomy.activated].buffer, k[roomy.conv].buffer);
     CU_ASSERT_NOT_EQUAL(k[roomy.sum].buffer, k[roomy.sum - 1].buffer);
 

@@ -251,6 +251,9 @@ static void norm_case(const float *x, int64_t N, int64_t C, int64_t S, int style
   const float *onto_this = normals(n, 11, 1.0f);
   float *sum = floats(n), *sum_stats = floats(2 * N * C);
   dvg_norm_add_forward(sum, sum_stats, onto_this, x, style, stride, N, C, S, slope);
+  float *in_place = copy(x, n);
+  dvg_norm_forward(in_place, sum_stats, in_place, style, stride, N, C, S, slope);
+  CU_ASSERT_EQUAL(memcmp(in_place, y, (size_t)n * sizeof *y), 0);
   dvg_add(y, onto_this, y, n);
   CU_ASSERT_EQUAL(memcmp(sum, y, (size_t)n * sizeof *y), 0);
   CU_ASSERT_EQUAL(memcmp(sum_stats, stats, (size_t)(2 * N * C) * sizeof *stats), 0);
