@@ -71,7 +71,7 @@ generate="dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NI
   fi
 
   if [ -x $python ] && $python -c 'import h5py' 2>/dev/null; then
-    rank1 "not a number" 6 "sampler, step 1, micro-batch 1: .*not a number" "$python -c '
+    rank1 "not a number" 3 "features: feature [0-9]+ is not of length 1" "$python -c '
 import h5py
 for k in range(4): h5py.File(\"features/shard-%06d.h5\" % k, \"r+\")[\"feature\"][...] = float(\"nan\")'" $sampler
     teacher() { $python -c 'import h5py, numpy, sys; h5py.File(sys.argv[1], "w")["feature"] = numpy.eye(int(sys.argv[2]), 20)' "$@"; }
