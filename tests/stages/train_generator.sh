@@ -51,6 +51,11 @@ check "one pair for 3 ranks" train 3 single --batch 1 --micro-batch 1 --steps 2
 check "one pair for 1" train 0 alone --batch 1 --micro-batch 1 --steps 2
 same "one pair" single alone
 
+check "two people" run 0 dvg-prepare render --people 2 --images 1 --size 36 --out few.h5
+check "four images on 8" train 8 few8 --images few.h5 --batch 3 --micro-batch 1 --steps 3
+check "four images on 1" train 1 few1 --images few.h5 --batch 3 --micro-batch 1 --steps 3
+same "four images" few8 few1
+
 # Without a loss on exchanged identities they are not painted.
 check "nothing exchanged" train 2 unswapped --pixel-swapped 0 --dump-step 5 --dump unswapped.h5
 check "nothing exchanged, on 3" train 3 unswapped3 --pixel-swapped 0
@@ -66,10 +71,12 @@ absent "no weights yet" stopped/generator.h5
 check_dump "the dump" dump0.h5 stopped/generator.checkpoint.h5 "image.nir image.vis identity identity_swapped noise" "$terms"
 train 2 stopped --stop-after 5 >"$output" 2>"$output.err"
 is "stops again after 5" $? 75
+train 8 stopped --stop-after 6 >"$output" 2>"$output.err"
+is "stops a third time, on 8" $? 75
 check "goes on" train 1 stopped
-says "from there" "continuing after step 5 of 8"
-same "stopped twice" stopped on0
-check_log "stopped twice: its log" stopped "$terms"
+says "from there" "continuing after step 6 of 8"
+same "stopped three times" stopped on0
+check_log "stopped three times: its log" stopped "$terms"
 check "once more" train 4 stopped
 same "once more" stopped on0
 

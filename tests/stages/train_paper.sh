@@ -21,7 +21,7 @@ start() { launch "$1" dvg-train-generator $inputs $settings --preset paper --kl-
 
 # ---- the same bits
 
-for n in 0 1 3 4; do
+for n in 0 1 2 3 4 8; do
   check "train on $n" train $n on$n --dump-step 3 --dump dump$n.h5
   [ $n = 0 ] || same "on $n" on$n on0
   [ $n = 0 ] || check "on $n: the dump" cmp dump$n.h5 dump0.h5
@@ -30,6 +30,8 @@ check_log "the log" on0 "$losses $kl $judges"
 train 2 stopped --stop-after 2 >"$output" 2>"$output.err"
 is "stops after 2" $? 75
 check_dump "the dump" dump0.h5 stopped/generator.checkpoint.h5 "image.nir image.vis identity noise eps.nir eps.vis" "$losses $kl $judges"
+train 8 stopped --stop-after 4 >"$output" 2>"$output.err"
+is "stops after 4, on 8" $? 75
 check "goes on" train 3 stopped
 same "stopped" stopped on0
 steps=30

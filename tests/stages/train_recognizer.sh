@@ -47,6 +47,7 @@ says "pretrain: of a recogniser" "lightcnn29v2, width 0.05, size 32"
 stop "pretrain: stops" 3 train 3 stopped --stop-after 3
 absent "pretrain: no weights yet" stopped/recognizer.h5
 check_dump "pretrain: the dump" pretrain0.h5 stopped/pretrain.checkpoint.h5 "image label item" classification
+stop "pretrain: stops again, on 8" 5 train 8 stopped --stop-after 5
 check "pretrain: goes on" train 2 stopped
 same "pretrain: stopped" stopped pretrain0
 check "from other weights" train 2 started --start f.h5
@@ -55,6 +56,12 @@ same "from other weights" started started1
 check "with Adam and a falling rate" train 3 adam --optimizer adam --schedule cosine --weight-decay 0.01
 check "with Adam on 1" train 1 adam1 --optimizer adam --schedule cosine --weight-decay 0.01
 same "with Adam" adam adam1
+check "two people" run 0 dvg-prepare render --people 2 --images 1 --size 36 --out couple.h5
+for n in 1 8; do check "two images on $n" train $n few$n --images couple.h5 --batch 3 --micro-batch 1; done
+same "two images" few8 few1
+check "more in a step than there is" train 3 large --batch 24 --micro-batch 3 --steps 2
+check "more in a step than there is, on 8" train 8 large8 --batch 24 --micro-batch 3 --steps 2
+same "more in a step than there is" large large8
 check "by epochs" train 2 epochs --steps 0 --epochs 3
 says "steps by epochs" "pretrain 3 of 3"
 check "more in a micro-batch than a sheet can show" train 1 crowd --steps 1 --batch 300 --micro-batch 300
@@ -121,7 +128,8 @@ stop "phase II: stops" 3 train 3 late --head-epochs 1 --stop-after 3 # phase I h
 check "phase II: starts" grep -q . late/phase1.checkpoint.h5
 absent "phase I comes first" late/phase2.checkpoint.h5
 stop "phase II: stops again" 1 train 2 late --stop-after 1
-stop "phase II: and again" 3 train 1 late --stop-after 3
+stop "phase II: and again" 2 train 8 late --stop-after 2
+stop "phase II: once more" 3 train 1 late --stop-after 3
 check_dump "phase II: the dump" both0.h5 late/phase2.checkpoint.h5 "image label item negative" "classification pull push push_back"
 check "phase II: goes on" train 2 late
 says "phase I: is there" "phase1: continuing after step 5 of 5"
@@ -136,6 +144,12 @@ assert len(names) > 50
 assert all((before[name][()] == after["weight/recognizer." + name][()]).all() for name in names)
 assert {name.split(".")[0] for name in after["moment1"]} == {"head"}'
 else skip "phase I trains the classifier alone: $python has no h5py"; fi
+# A step of more than there is, with fewer photographs and pairs than ranks.
+check "two pairs" run 0 dvg-generate --generator g.h5 --sampler s.h5 --bank toy.h5 --domain NIR --count 2 --out two
+for n in 1 8; do
+  check "both: few on $n" train $n few_both$n --images couple.h5 --pairs two --generated 12 --head-batch 12 --batch 12 --micro-batch 2 --steps 3
+done
+same "both: few" few_both8 few_both1
 for c in public:"classification pull push" pull:"classification pull" none:"classification"; do
   kind=${c%%:*} pairs=pairs
   [ $kind = none ] && pairs=""

@@ -39,6 +39,11 @@ if cmp -s seed/sampler.h5 on0/sampler.h5; then report bad "another seed" "gives 
 check "fewer features than a step" train 3 large --batch 60 --micro-batch 10 --epochs 2
 check "fewer features than a step, on 8" train 8 large8 --batch 60 --micro-batch 10 --epochs 2
 same "fewer features than a step" large large8
+check "two people" run 0 dvg-prepare render --people 2 --images 1 --size 36 --out few.h5
+check "four features" run 0 dvg-extract --images few.h5 --weights f/recognizer.h5 --out few
+check "four features on 8" train 8 few8 --features few --batch 3 --micro-batch 1 --epochs 3
+check "four features on 1" train 1 few1 --features few --batch 3 --micro-batch 1 --epochs 3
+same "four features" few8 few1
 check "one micro-batch for 4 ranks" train 4 single --micro-batch 9 --epochs 2
 check "one rank alone" train 0 alone --micro-batch 9 --epochs 2
 same "one micro-batch" single alone
@@ -57,10 +62,11 @@ says "says so" "stopped after step 13 of 24; the same command continues"
 absent "no weights yet" stopped/sampler.h5
 check_dump "the dump" dump0.h5 stopped/sampler.checkpoint.h5 "feature eps" "cosine kl"
 expect_stop "stops again after 14" train 2 stopped --stop-after 14
+expect_stop "stops a third time, on 8" train 8 stopped --stop-after 17
 check "goes on" train 1 stopped
-says "from there" "continuing after step 14 of 24"
-same "stopped twice" stopped on0
-check_log "stopped twice: its log" stopped "cosine kl"
+says "from there" "continuing after step 17 of 24"
+same "stopped three times" stopped on0
+check_log "stopped three times: its log" stopped "cosine kl"
 check "once more" train 4 stopped
 same "once more" stopped on0
 expect_stop "stops before a kill" train 1 cut --stop-after 10
