@@ -51,7 +51,7 @@ declare -A command=(
 declare -A file=([render]=toy.h5 [pack]=faces.h5) # of stages that write one file: its name
 names=(sampler extract generate generator recognizer pretrain evaluate render pack export webdataset grow repair drop remake)
 [ "$kills" -ge ${#names[@]} ] || names=("${names[@]:0:kills}")
-declare -A lasts tries # milliseconds of an undisturbed run; kills since the folder is there
+declare -A lasts tries killed # milliseconds of an undisturbed run; kills since the folder is there, and of all
 
 now() { echo $(($(date +%s%N) / 1000000)); }
 
@@ -81,8 +81,9 @@ all_gone() {
   done
 }
 
-# await SECONDS: waits for the job, but no longer. Sets $code, and $stuck: whether mpirun had to be killed. PMIx can lock itself up at the end of mpirun when all its ranks are gone (seen
-# once in 400 kills, Open MPI 4.1.4): then mpirun is killed, and what counts is that no rank lived. 1 where one did.
+# await SECONDS: waits for the job, but no longer. Sets $code, and $stuck: whether mpirun had to be killed. PMIx can lock itself up at the
+# end of mpirun when all its ranks are gone (seen once in 400 kills, Open MPI 4.1.4): then mpirun is killed, and what counts is that no
+# rank lived. 1 where one did.
 await() {
   local end=$(($(now) + $1 * 1000)) pid hung=0
   stuck=0
@@ -155,6 +156,7 @@ strike() {
   if ! await $fail_limit || ! all_gone; then report bad "$what" "did not end within $fail_limit s"; fi
   if [ $signal = KILL ]; then n_kills=$((n_kills + 1)); else n_asked=$((n_asked + 1)); fi
   tries[$1]=$((${tries[$1]:-0} + 1))
+  killed[$1]=$((${killed[$1]:-0} + 1))
   case $signal in
     KILL) report good ;; # whatever it ended with; done or not is seen below
     *) # asked to stop: in time for it, or before the program watches for signals, or when all was done
@@ -183,6 +185,7 @@ for ((i = 0; n_kills < kills; i++)); do
   [ $((i % 50)) != 49 ] || echo "so far: $((n_kills + n_asked)) kills, $n_resumes resumes, $n_done done, $failed losses" >&2
 done
 for name in "${names[@]}"; do [ "${tries[$name]:-0}" = 0 ] || finish "$name" 2; done
+for name in "${names[@]}"; do echo "  $name: ${killed[$name]:-0} kills and requests to stop"; done
 echo "seed $seed: $n_kills kills, $n_asked requests to stop, $n_resumes resumes, $n_done runs compared, $n_early done before the signal," \
   "$failed losses"
 summary
