@@ -170,7 +170,7 @@ check "images and pairs together" evaluate 2 --images toy.h5 --pairs pairs --out
 # A used folder: what another run left and this one doesn't make goes, and evaluation.h5 first of all.
 cp -r both used
 check "pairs alone into the same folder" evaluate 2 --pairs pairs --out used
-is "leaves no ROC of the other run" "$(ls used | tr '\n' ' ')" "evaluation.h5 metrics.json "
+is "leaves no ROC of the other run" "$(ls used | tr '\n' ' ')" "evaluation.h5 metrics.json scores.h5 "
 check "is that of a new folder" cmp p1/evaluation.h5 used/evaluation.h5
 rm -r used && cp -r both used && rm used/roc.png && mkdir used/roc.png
 expect_fail "a plot that can't be written" 4 'used/roc.png' evaluate 2 --images toy.h5 --out used

@@ -21,7 +21,7 @@ for n in 0 1 2 3 4; do
   [ $n = 0 ] || check "the same files on $n" diff -r set0 set$n
 done
 is "the files" "$(ls set0 | tr '\n' ' ')" \
-  "index.h5 request.h5 shard-000000.h5 shard-000001.h5 shard-000002.h5 shard-000003.h5 shard-000004.h5 "
+  "card.json card.md index.h5 request.h5 shard-000000.h5 shard-000001.h5 shard-000002.h5 shard-000003.h5 shard-000004.h5 "
 check "verifies" run 2 dvg-inspect set0 --verify
 check "more ranks than shards" generate 4 one_shard --per-shard 100
 check "attributes of any two images" generate 2 any --attributes any
