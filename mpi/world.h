@@ -1,4 +1,4 @@
-// The runtime: the only place that starts, agrees, aborts and ends MPI. Nobody else includes mpi.h.
+// The runtime: the only place that starts, agrees, aborts and ends MPI. Outside this folder nobody includes mpi.h.
 //
 // Rules that keep jobs from hanging: after a step that can fail on some ranks, all ranks call dvg_world_agree before the next
 // collective; branches around a collective hang on agreed values only; ranks without work take part with nothing.

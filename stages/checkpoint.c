@@ -225,8 +225,6 @@ enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_trai
   dvg_world_broadcast(t->world, &s->step, sizeof s->step, 0);
   dvg_world_broadcast(t->world, &s->finished, sizeof s->finished, 0);
   dvg_params_share(t->params, t->world);
-  dvg_world_broadcast(t->world, s->moment1, (size_t)s->count * sizeof(float), 0);
-  if (s->moment2) dvg_world_broadcast(t->world, s->moment2, (size_t)s->count * sizeof(float), 0);
   return DVG_OK;
 }
 

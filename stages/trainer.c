@@ -17,8 +17,11 @@ enum { MAX_TERMS = 32 };
 // What one run of the loop holds beside the trainer's own fields.
 struct loop {
   struct dvg_trainer *t;
-  struct dvg_train_state state;
+  struct dvg_train_state state; // its moments lie in the reduction's room, for checkpoints
+  struct dvg_slices slices;
+  float *moment1, *moment2; // (slices.n_own): of this rank's slices; moment2 NULL for SGD
   struct dvg_reduce reduce;
+  enum dvg_status status; // of the present micro-batch
   struct dvg_reduce_span *spans;
   const char *term_names[MAX_TERMS];
   double sum[MAX_TERMS]; // of the terms since the last log line
@@ -70,10 +73,13 @@ static enum dvg_status find_trained(struct loop *l) {
     l->spans[n_spans++] = (struct dvg_reduce_span){q->name, q->first - s->first, q->count};
     s->count += q->count;
   }
-  DVG_TRY(DVG_NEW(&s->moment1, s->count, "optimiser state"));
-  if (l->t->optimizer == DVG_ADAM) DVG_TRY(DVG_NEW(&s->moment2, s->count, "optimiser state"));
-  DVG_TRY(dvg_reduce_create(&l->reduce, s->count, dvg_graph_n_terms(l->t->graph), l->t->n_micro, l->spans,
+  DVG_TRY(dvg_slices_create(&l->slices, l->t->world, s->count, DVG_BUCKET));
+  DVG_TRY(DVG_NEW(&l->moment1, l->slices.n_own, "optimiser state"));
+  if (l->t->optimizer == DVG_ADAM) DVG_TRY(DVG_NEW(&l->moment2, l->slices.n_own, "optimiser state"));
+  DVG_TRY(dvg_reduce_create(&l->reduce, &l->slices, dvg_graph_n_terms(l->t->graph), l->t->n_micro, l->spans,
                             n_spans));
+  s->moment1 = dvg_reduce_room(&l->reduce);
+  s->moment2 = l->moment2 ? s->moment1 + s->count : NULL;
   l->reduce.where = l->where;
   for (int64_t i = 0; i < l->reduce.n_terms; i++) l->term_names[i] = dvg_graph_term_name(l->t->graph, i);
   l->reduce.term_names = l->term_names;
@@ -148,46 +154,74 @@ static enum dvg_status write_log(struct loop *l, double rate) {
 
 // Collective. A training that diverges does so on all ranks at once: the first of those whose micro-batch went
 // wrong speaks for all. Its gradient is still there, so asking again gives the cause.
-static void say_bad_value(struct loop *l, enum dvg_status status) {
+static void say_bad_value(struct loop *l) {
   const struct dvg_world *w = l->t->world;
-  int64_t first = -dvg_world_max(w, status == DVG_ERROR_NUMERIC ? -w->rank : -w->size);
-  if (w->rank == first)
-    status = dvg_reduce_add(&l->reduce, l->t->params->gradient + l->state.first, dvg_graph_terms(l->t->graph));
+  int64_t first = -dvg_world_max(w, l->status == DVG_ERROR_NUMERIC ? -w->rank : -w->size);
+  const float *gradient = l->t->params->gradient + l->state.first;
+  if (w->rank == first) l->status = dvg_reduce_check(&l->reduce, gradient, dvg_graph_terms(l->t->graph));
+}
+
+// A layer of the last micro-batch is done: what is complete goes to its owners while the next one is computed.
+static void send_complete(void *context, int64_t first) {
+  struct loop *l = context;
+  const int64_t start = l->state.first;
+  const float *gradient = l->status == DVG_OK ? l->t->params->gradient + start : NULL;
+  dvg_log_quiet(1);
+  enum dvg_status status = dvg_reduce_advance(&l->reduce, gradient, first > start ? first - start : 0);
+  dvg_log_quiet(0);
+  if (l->status == DVG_OK) l->status = status;
+}
+
+static void compute_micro_batch(struct loop *l, int64_t micro) {
+  struct dvg_trainer *t = l->t;
+  float *gradient = t->params->gradient + l->state.first;
+  l->status = t->fill(t->job, l->state.step, micro);
+  if (l->status != DVG_OK) return;
+  memset(gradient, 0, (size_t)l->state.count * sizeof *gradient);
+  dvg_graph_forward(t->graph);
+  const double *terms = dvg_graph_terms(t->graph);
+  const int last = micro + t->world->size >= t->n_micro;
+  if (!last) dvg_graph_backward(t->graph);
+  dvg_log_quiet(1);
+  l->status = last ? dvg_reduce_add_terms(&l->reduce, terms) : dvg_reduce_add(&l->reduce, gradient, terms);
+  dvg_log_quiet(0);
+  if (last) dvg_graph_backward_by_layer(t->graph, t->params, send_complete, l);
 }
 
 static enum dvg_status compute_step(struct loop *l, double *terms) {
   struct dvg_trainer *t = l->t;
-  float *gradient = t->params->gradient + l->state.first;
-  enum dvg_status status = DVG_OK;
   dvg_reduce_clear(&l->reduce);
-  for (int64_t micro = t->world->rank; status == DVG_OK && micro < t->n_micro; micro += t->world->size) {
-    status = t->fill(t->job, l->state.step, micro);
-    if (status != DVG_OK) break;
-    memset(gradient, 0, (size_t)l->state.count * sizeof *gradient);
-    dvg_graph_forward(t->graph);
-    dvg_graph_backward(t->graph);
+  l->status = DVG_OK;
+  for (int64_t micro = t->world->rank; l->status == DVG_OK && micro < t->n_micro; micro += t->world->size) {
     snprintf(l->where, sizeof l->where, "%s, step %lld, micro-batch %lld", t->name,
              (long long)l->state.step + 1, (long long)micro);
-    dvg_log_quiet(1);
-    status = dvg_reduce_add(&l->reduce, gradient, dvg_graph_terms(t->graph));
-    dvg_log_quiet(0);
+    compute_micro_batch(l, micro);
   }
-  enum dvg_status agreed = dvg_world_agree(t->world, status);
-  if (agreed == DVG_ERROR_NUMERIC) say_bad_value(l, status);
-  DVG_TRY(agreed);
-  return dvg_reduce_finish(&l->reduce, t->world, gradient, terms);
+  if (t->world->rank >= t->n_micro) // none of its own: the others need not wait for it
+    l->status = dvg_reduce_advance(&l->reduce, NULL, 0);
+  enum dvg_status agreed = dvg_world_agree(t->world, l->status);
+  if (agreed == DVG_ERROR_NUMERIC) say_bad_value(l);
+  dvg_reduce_finish(&l->reduce, t->world, t->params->gradient + l->state.first, terms);
+  return agreed;
 }
 
+static struct dvg_slice own_slice(const struct loop *l, int64_t bucket) {
+  return dvg_slices_at(&l->slices, bucket, l->slices.rank);
+}
+
+// This rank's slices; dvg_slices_share makes them all ranks'.
 static void update(struct loop *l, double rate) {
   struct dvg_trainer *t = l->t;
-  struct dvg_train_state *s = &l->state;
-  float *value = t->params->value + s->first;
-  const float *gradient = t->params->gradient + s->first;
   t->sgd.rate = t->adam.rate = rate;
-  if (t->optimizer == DVG_ADAM)
-    dvg_adam_step(&t->adam, value, s->moment1, s->moment2, gradient, s->count, s->step + 1);
-  else dvg_sgd_step(&t->sgd, value, s->moment1, gradient, s->count);
-  dvg_params_changed(t->params);
+  for (int64_t b = 0; b < l->slices.n_buckets; b++) {
+    const struct dvg_slice s = own_slice(l, b);
+    float *value = t->params->value + l->state.first + s.first;
+    const float *gradient = t->params->gradient + l->state.first + s.first;
+    if (t->optimizer == DVG_ADAM)
+      dvg_adam_step(&t->adam, value, l->moment1 + s.place, l->moment2 + s.place, gradient, s.count,
+                    l->state.step + 1);
+    else dvg_sgd_step(&t->sgd, value, l->moment1 + s.place, gradient, s.count);
+  }
 }
 
 // Rank 0 alone (the weights of terms are known where there are micro-batches). NaN is beyond any limit.
@@ -206,23 +240,54 @@ static enum dvg_status check_loss(const struct loop *l, const double *terms) {
                   (long long)l->state.step + 1, total, limit, dvg_graph_term_name(g, largest));
 }
 
-// What an update made of `values`, which lie as the trained weights do: no checkpoint may hold what nothing can
-// go on from. The same on all ranks, so rank 0 speaks.
-static enum dvg_status check_finite(const struct loop *l, const char *what, const float *values) {
-  int bad = 0;
-  for (int64_t i = 0; i < l->state.count; i++) bad |= !(fabsf(values[i]) <= FLT_MAX);
-  if (!bad) return DVG_OK;
-  const struct dvg_reduce_span *span = l->spans;
-  int64_t at = 0;
-  while (fabsf(values[at]) <= FLT_MAX) at++;
-  while (at >= span->first + span->count) span++;
-  dvg_log_quiet(l->t->world->rank != 0);
-  enum dvg_status status =
-      dvg_fail(DVG_ERROR_NUMERIC, "%s, step %lld: %s of %s is %s at %lld, on all ranks alike", l->t->name,
-               (long long)l->state.step + 1, what, span->name, isnan(values[at]) ? "not a number" : "infinite",
-               (long long)(at - span->first));
-  dvg_log_quiet(0);
-  return status;
+// Where the first value of this rank's slices lies that is not finite, in the flat array, and the value; the
+// array's length: none. `at` gives the values of a slice.
+static int64_t find_bad(const struct loop *l, const float *(*at)(const struct loop *, struct dvg_slice),
+                        float *value) {
+  for (int64_t b = 0; b < l->slices.n_buckets; b++) {
+    const struct dvg_slice s = own_slice(l, b);
+    const float *x = at(l, s);
+    int bad = 0;
+    for (int64_t i = 0; i < s.count; i++) bad |= !(fabsf(x[i]) <= FLT_MAX);
+    if (!bad) continue;
+    int64_t i = 0;
+    while (fabsf(x[i]) <= FLT_MAX) i++;
+    *value = x[i];
+    return s.first + i;
+  }
+  return l->state.count;
+}
+
+static const float *weights_of(const struct loop *l, struct dvg_slice s) {
+  return l->t->params->value + l->state.first + s.first;
+}
+static const float *momentum_of(const struct loop *l, struct dvg_slice s) {
+  return l->moment1 + s.place;
+}
+
+// Collective. What the update made of the weights, and the momentum: no checkpoint may hold what nothing can go
+// on from. The first bad value of all ranks is named by the one that computed it.
+static enum dvg_status check_finite(const struct loop *l) {
+  static const struct {
+    const char *name;
+    const float *(*at)(const struct loop *, struct dvg_slice);
+  } checked[] = {{"weight", weights_of}, {"momentum", momentum_of}};
+  for (int k = 0; k < 2; k++) {
+    float value = 0;
+    const int64_t mine = find_bad(l, checked[k].at, &value), first = -dvg_world_max(l->t->world, -mine);
+    if (first == l->state.count) continue;
+    const struct dvg_reduce_span *span = l->spans;
+    while (first >= span->first + span->count) span++;
+    dvg_log_quiet(mine != first);
+    enum dvg_status status =
+        dvg_fail(DVG_ERROR_NUMERIC, "%s, step %lld: the %s of %s is %s at %lld, as rank %d computed it",
+                 l->t->name, (long long)l->state.step + 1, checked[k].name, span->name,
+                 isnan(value) ? "not a number" : "infinite", (long long)(first - span->first),
+                 l->t->world->rank);
+    dvg_log_quiet(0);
+    return status;
+  }
+  return DVG_OK;
 }
 
 static int is_last(const struct loop *l) {
@@ -244,6 +309,16 @@ static enum dvg_status draw_sheet(const struct loop *l) {
   return l->t->sheet(l->t->job, l->state.step, path);
 }
 
+// Collective.
+static void gather_moments(struct loop *l) {
+  dvg_slices_gather(&l->slices, l->state.moment1, l->moment1);
+  if (l->moment2) dvg_slices_gather(&l->slices, l->state.moment2, l->moment2);
+}
+static void scatter_moments(struct loop *l) {
+  dvg_slices_scatter(&l->slices, l->moment1, l->state.moment1);
+  if (l->moment2) dvg_slices_scatter(&l->slices, l->moment2, l->state.moment2);
+}
+
 // What rank 0 writes after a step. All ranks agree on its outcome.
 static enum dvg_status report(struct loop *l, double rate, int last, int stopping) {
   const struct dvg_train_settings *set = l->t->settings;
@@ -252,6 +327,7 @@ static enum dvg_status report(struct loop *l, double rate, int last, int stoppin
   int checkpoint = last || stopping || step % set->checkpoint_every == 0;
   int log = checkpoint || step % set->log_every == 0; // what continues from a checkpoint has no sums of before
   if (!log && !sheet && !checkpoint) return DVG_OK;
+  if (checkpoint) gather_moments(l);
   enum dvg_status status = DVG_OK;
   if (l->t->world->rank == 0) {
     if (log) status = write_log(l, rate);
@@ -272,14 +348,17 @@ static enum dvg_status step_once(struct loop *l) {
   DVG_TRY(compute_step(l, terms));
   if (set->dump_step == l->state.step + 1 && set->dump[0]) {
     enum dvg_status status = DVG_OK;
-    if (t->world->rank == 0) status = dvg_dump_step(t, &l->state, t->params->gradient + l->state.first, terms);
+    float *gradient = t->params->gradient + l->state.first;
+    dvg_slices_share(&l->slices, gradient);
+    if (t->world->rank == 0) status = dvg_dump_step(t, &l->state, gradient, terms);
     DVG_TRY(dvg_world_agree(t->world, status));
   }
   if (set->max_loss > 0)
     DVG_TRY(dvg_world_agree(t->world, t->world->rank == 0 ? check_loss(l, terms) : DVG_OK));
   update(l, rate);
-  DVG_TRY(check_finite(l, "the weight", t->params->value + l->state.first));
-  DVG_TRY(check_finite(l, "the momentum", l->state.moment1));
+  DVG_TRY(check_finite(l));
+  dvg_slices_share(&l->slices, t->params->value + l->state.first);
+  dvg_params_changed(t->params);
   l->state.step++;
   for (int64_t i = 0; i < dvg_graph_n_terms(t->graph); i++) l->sum[i] += terms[i];
   l->n_summed++;
@@ -323,6 +402,7 @@ static enum dvg_status start(struct loop *l) {
   snprintf(l->log, sizeof l->log, "%s/log.jsonl", t->settings->out);
   DVG_TRY(dvg_world_agree(t->world, find_trained(l)));
   DVG_TRY(dvg_checkpoint_load(t, &l->state, &found));
+  if (found) scatter_moments(l);
   if (found)
     dvg_info("%s: continuing after step %lld of %lld", t->name, (long long)l->state.step,
              (long long)t->n_steps);
@@ -342,7 +422,8 @@ enum dvg_status dvg_trainer_run(struct dvg_trainer *t, int64_t *steps_done) {
   if (status == DVG_OK && steps_done) *steps_done = l.state.step;
   dvg_reduce_free(&l.reduce);
   dvg_free(&l.spans);
-  dvg_free(&l.state.moment1);
-  dvg_free(&l.state.moment2);
+  dvg_slices_free(&l.slices);
+  dvg_free(&l.moment1);
+  dvg_free(&l.moment2);
   return status;
 }

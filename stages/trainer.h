@@ -1,7 +1,8 @@
 // The training loop that all trainers share: exact data-parallel steps, logs, sheets, checkpoints, resume, dumps.
 //
 // A global batch is cut into n_micro fixed micro-batches. Micro-batch j of a step is filled and computed by rank j mod size; its gradient and loss terms
-// go into the exact reduction (mpi/reduce.h), so weights after a step are the same bits for every number of ranks. `fill` must be a pure
+// go into the exact reduction (mpi/reduce.h), so weights after a step are the same bits for every number of ranks. Each rank updates its slices of the weights
+// (mpi/slices.h) and keeps the optimiser's state of these alone. `fill` must be a pure
 // function of (step, micro): inputs, noise and permutations keyed by these, nothing kept between calls.
 //
 // In the folder `out`:
@@ -16,7 +17,7 @@
 //     sheets/<name>-NNNNNN.png  where the job draws some
 //
 // Numbers that go wrong end the run with DVG_ERROR_NUMERIC before the step counts, the checkpoints of before stay: a gradient or loss term that is no number,
-// infinite or beyond the exact sum, by step, micro-batch, name and rank; a weight or momentum that is not finite after the update, by step and name; a loss
+// infinite or beyond the exact sum, by step, micro-batch, name and rank; a weight or momentum that is not finite after the update, by step, name and rank; a loss
 // beyond --max-loss, by step and largest term.
 //
 // --dump-step K FILE (schema "step" v1, K counts from 1): all that is needed to recompute step K elsewhere, before its update:
@@ -96,11 +97,11 @@ void dvg_params_share(struct dvg_params *p, const struct dvg_world *w);
 struct dvg_train_state {
   int64_t step, first, count; // trained values: [first, first + count) of the flat array
   int finished;
-  float *moment1, *moment2; // (count): momentum, or Adam's two; moment2 NULL for SGD
+  float *moment1, *moment2; // (count), on rank 0: momentum, or Adam's two; moment2 NULL for SGD
 };
 // Rank 0 alone.
 DVG_CHECKED enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s);
-// Collective. The newest one that is whole; *found = 0 when there is none at all. Reads on rank 0, hands to all.
+// Collective. The newest one that is whole; *found = 0 when there is none at all. Reads on rank 0, hands all but the moments to all.
 DVG_CHECKED enum dvg_status dvg_checkpoint_load(const struct dvg_trainer *t, struct dvg_train_state *s, int *found);
 // Rank 0 alone. DVG_ERROR_INPUT when a result of another run (other settings or inputs) is at `path`: it is not to be overwritten.
 DVG_CHECKED enum dvg_status dvg_result_check(const struct dvg_trainer *t, const char *path);

@@ -51,10 +51,40 @@ void dvg_graph_forward(struct dvg_graph *g) {
   for (int i = 0; i < g->n_nodes; i++) g->nodes[i].op->forward(g, &g->nodes[i]);
 }
 
-void dvg_graph_backward(struct dvg_graph *g) {
+// End of the values of p that the node trains; 0: none.
+static int64_t trained_end(const struct node *n, const struct dvg_params *p) {
+  int64_t end = 0;
+  if (!p || n->params != p || n->held || !n->needs_gradient) return 0;
+  const int64_t used[] = {n->weight, n->bias};
+  for (int k = 0; k < 2; k++) {
+    const struct dvg_param *q = used[k] < 0 ? NULL : &p->list[used[k]];
+    if (q && !q->frozen && q->first + q->count > end) end = q->first + q->count;
+  }
+  return end;
+}
+
+void dvg_graph_backward_by_layer(struct dvg_graph *g, const struct dvg_params *p, void (*ready)(void *, int64_t),
+                                 void *context) {
+  int64_t end = 0;
+  for (int i = 0; i < g->n_nodes; i++) {
+    g->nodes[i].below = end;
+    const int64_t mine = trained_end(&g->nodes[i], p);
+    if (mine > end) end = mine;
+  }
   for (int i = 0; i < g->n_buffers; i++) g->buffers[i].started = 0;
-  for (int i = g->n_nodes - 1; i >= 0; i--)
-    if (g->nodes[i].needs_gradient) g->nodes[i].op->backward(g, &g->nodes[i]);
+  for (int i = g->n_nodes - 1; i >= 0; i--) {
+    if (!g->nodes[i].needs_gradient) continue;
+    g->nodes[i].op->backward(g, &g->nodes[i]);
+    ready(context, g->nodes[i].below);
+  }
+}
+
+static void nothing(void *context, int64_t first) {
+  (void)context, (void)first;
+}
+
+void dvg_graph_backward(struct dvg_graph *g) {
+  dvg_graph_backward_by_layer(g, NULL, nothing, NULL);
 }
 
 int64_t dvg_graph_n_terms(const struct dvg_graph *g) {

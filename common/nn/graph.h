@@ -100,6 +100,8 @@ struct dvg_shape dvg_graph_shape(const struct dvg_graph *g, int x);
 void dvg_graph_forward(struct dvg_graph *g); // computes values, and loss terms
 // Adds the gradient of the total loss to the gradients of all parameters that are not frozen. After dvg_graph_forward.
 void dvg_graph_backward(struct dvg_graph *g);
+// The same; after each layer calls ready(context, first): the gradients of the values [first, n_values) of `p` are complete. `first` never grows, and is 0 at the end.
+void dvg_graph_backward_by_layer(struct dvg_graph *g, const struct dvg_params *p, void (*ready)(void *context, int64_t first), void *context);
 
 int64_t dvg_graph_n_terms(const struct dvg_graph *g);
 const double *dvg_graph_terms(const struct dvg_graph *g); // of the last forward: scale * sum, without weight

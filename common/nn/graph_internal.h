@@ -26,6 +26,7 @@ struct node {
 
   struct dvg_params *params; // conv, deconv, linear
   int64_t weight, bias;      // indices into params, bias -1: none
+  int64_t below;             // end of the flat values that nodes before this one train
   struct dvg_conv conv;
   double gain;
   int mfm;  // conv: index of the node that computes it together with its maximum and leaves it no values; -1:

@@ -44,33 +44,74 @@ static void expect(float *gradient, double *terms, int n_micro) {
   free(g);
 }
 
-static enum dvg_status create(struct dvg_reduce *r, int64_t n_micro) {
-  return dvg_reduce_create(r, N, N_TERMS, n_micro, spans, N_SPANS);
+// Buckets of about `bucket` values: several, of which the last is shorter.
+static enum dvg_status create_in(struct dvg_reduce *r, struct dvg_slices *s, const struct dvg_world *w,
+                                 int64_t n_micro, int64_t bucket) {
+  DVG_TRY(dvg_slices_create(s, w, N, bucket));
+  return dvg_reduce_create(r, s, N_TERMS, n_micro, spans, N_SPANS);
+}
+static enum dvg_status create(struct dvg_reduce *r, struct dvg_slices *s, int64_t n_micro) {
+  return create_in(r, s, dvg_test_world(), n_micro, 700);
+}
+static void release(struct dvg_reduce *r, struct dvg_slices *s) {
+  dvg_reduce_free(r);
+  dvg_slices_free(s);
+}
+static void finish(struct dvg_reduce *r, const struct dvg_world *w, float *g, double *t) {
+  dvg_reduce_finish(r, w, g, t);
+  dvg_slices_share(r->slices, g);
 }
 
-// All micro-batches, dealt by (a * m + b) mod size, are summed; the bits must be those of expect().
-static void sum_is_exact(int n_micro, int a, int b) {
+// As a backward does that completes uneven pieces of the gradient from the end to the beginning; what is not
+// complete is not to be looked at.
+static void advance_in_pieces(struct dvg_reduce *r, const float *g, const double *t) {
+  float *partial = malloc(N * sizeof *partial);
+  for (int i = 0; i < N; i++) partial[i] = NAN;
+  CHECK_OK(dvg_reduce_add_terms(r, t));
+  for (int first = N, piece = 1; first > 0; piece = piece * 7 % 1009 + 1) {
+    int next = first - piece > 0 ? first - piece : 0;
+    memcpy(partial + next, g + next, (size_t)(first - next) * sizeof *g);
+    first = next;
+    CHECK_OK(dvg_reduce_advance(r, partial, first));
+  }
+  free(partial);
+}
+
+// All micro-batches, dealt by (a * m + b) mod size, are summed; the bits must be those of expect(). The last
+// `advanced` of each rank come piece by piece.
+static void sum_is_exact_in(int64_t bucket, int n_micro, int a, int b, int advanced) {
   const struct dvg_world *w = dvg_test_world();
+  struct dvg_slices s;
   struct dvg_reduce r;
   float *g = malloc(N * sizeof *g), *want = malloc(N * sizeof *want);
   double t[N_TERMS] = {0}, want_t[N_TERMS];
-  CHECK_OK(dvg_world_agree(w, create(&r, N_MICRO)));
+  CHECK_OK(dvg_world_agree(w, create_in(&r, &s, w, N_MICRO, bucket)));
   for (int step = 0; step < 2; step++) { // the second one: nothing of the first is left
+    int left = 0;
     dvg_reduce_clear(&r);
+    for (int m = 0; m < n_micro; m++) left += (a * m + b) % w->size == w->rank;
     for (int m = 0; m < n_micro; m++) {
       if ((a * m + b) % w->size != w->rank) continue;
       micro_batch(g, t, m);
-      CHECK_OK(dvg_reduce_add(&r, g, t));
+      if (--left == 0 && advanced) advance_in_pieces(&r, g, t);
+      else CHECK_OK(dvg_reduce_add(&r, g, t));
     }
     memset(g, 0xff, N * sizeof *g);
-    CHECK_OK(dvg_reduce_finish(&r, w, g, t));
+    finish(&r, w, g, t);
     expect(want, want_t, n_micro);
     CU_ASSERT_EQUAL(memcmp(g, want, N * sizeof *g), 0);
     CU_ASSERT_EQUAL(memcmp(t, want_t, sizeof t), 0);
   }
   free(g);
   free(want);
-  dvg_reduce_free(&r);
+  release(&r, &s);
+}
+
+static void sum_is_exact(int n_micro, int a, int b) {
+  sum_is_exact_in(700, n_micro, a, b, 0);
+  sum_is_exact_in(700, n_micro, a, b, 1);
+  sum_is_exact_in(1, n_micro, a, b, 1);       // a cache line a rank
+  sum_is_exact_in(1 << 20, n_micro, a, b, 1); // all in one
 }
 
 static void sums_do_not_depend_on_ranks(void) {
@@ -90,18 +131,19 @@ static void fewer_micro_batches_than_ranks(void) {
 static void sums_are_accurate(void) {
   float *g = malloc(N * sizeof *g), *got = malloc(N * sizeof *got);
   double *exact = calloc(N, sizeof *exact), terms[N_TERMS] = {0};
+  struct dvg_world alone = {0, 1};
+  struct dvg_slices s;
   struct dvg_reduce r;
-  CHECK_OK(create(&r, N_MICRO));
+  CHECK_OK(create_in(&r, &s, &alone, N_MICRO, 700));
   for (int m = 0; m < N_MICRO; m++) {
     dvg_test_fill(g, N, (uint64_t)m, 1e-3f);
     for (int i = 0; i < N; i++) exact[i] += (double)g[i];
     CHECK_OK(dvg_reduce_add(&r, g, terms));
   }
-  struct dvg_world alone = {0, 1};
-  CHECK_OK(dvg_reduce_finish(&r, &alone, got, terms));
+  finish(&r, &alone, got, terms);
   for (int i = 0; i < N; i++) exact[i] *= 1e3, got[i] *= 1e3f;
   CHECK_CLOSE("sum", got, exact, N, 1.3e-7); // two roundings to float32: 2^-23
-  dvg_reduce_free(&r);
+  release(&r, &s);
   free(g);
   free(got);
   free(exact);
@@ -130,17 +172,18 @@ static enum dvg_status add_caught(struct dvg_reduce *r, const float *g, const do
 }
 
 static void refused(int64_t at, float value, const char *part) {
+  struct dvg_slices s;
   struct dvg_reduce r;
   float *g = calloc(N, sizeof *g);
   double t[N_TERMS] = {0};
-  CHECK_OK(create(&r, 4));
+  CHECK_OK(create(&r, &s, 4));
   g[at] = value;
   CU_ASSERT_EQUAL(add_caught(&r, g, t), DVG_ERROR_NUMERIC);
   int good = strstr(said, part) && strchr(said, '\n') && strchr(said, '\n')[1] == 0;
   if (!good) fprintf(stderr, "  want: %s\n  said: %s\n", part, said);
   CU_ASSERT_TRUE(good);
   free(g);
-  dvg_reduce_free(&r);
+  release(&r, &s);
 }
 
 static void bad_values_are_named(void) {
@@ -155,48 +198,84 @@ static void bad_values_are_named(void) {
 }
 
 static void bad_terms_are_named(void) {
+  struct dvg_slices s;
   struct dvg_reduce r;
   float *g = calloc(N, sizeof *g);
-  CHECK_OK(create(&r, 4));
+  CHECK_OK(create(&r, &s, 4));
   CU_ASSERT_EQUAL(add_caught(&r, g, (double[]){0, (double)NAN, 0}), DVG_ERROR_NUMERIC);
   CU_ASSERT_PTR_NOT_NULL(strstr(said, "loss term is not a number at 1"));
   CU_ASSERT_EQUAL(add_caught(&r, g, (double[]){0, 0, -1e9}), DVG_ERROR_NUMERIC);
   CU_ASSERT_PTR_NOT_NULL(strstr(said, "loss term overflows at 2"));
   free(g);
-  dvg_reduce_free(&r);
+  release(&r, &s);
 }
 
 // The largest values that are let in fill the range without wrapping, however many ranks they come from.
 static void the_full_range_does_not_wrap(void) {
   const struct dvg_world *w = dvg_test_world();
   enum { MICRO = 4 };
+  struct dvg_slices s;
   struct dvg_reduce r;
   float *g = malloc(N * sizeof *g), largest = nextafterf(65536, 0);
   double t[N_TERMS] = {(double)largest, -(double)largest, 0};
-  CHECK_OK(dvg_world_agree(w, create(&r, MICRO)));
+  CHECK_OK(dvg_world_agree(w, create(&r, &s, MICRO)));
   for (int i = 0; i < N; i++) g[i] = i % 2 ? largest : -largest;
   for (int m = 0; m < MICRO; m++)
     if (m % w->size == w->rank) CHECK_OK(dvg_reduce_add(&r, g, t));
-  CHECK_OK(dvg_reduce_finish(&r, w, g, t));
+  finish(&r, w, g, t);
   CU_ASSERT_EQUAL(g[0], -MICRO * largest);
   CU_ASSERT_EQUAL(g[N - 1], MICRO * largest);
   CU_ASSERT_EQUAL(t[0], MICRO * (double)largest);
   free(g);
-  dvg_reduce_free(&r);
+  release(&r, &s);
 }
 
 static void an_error_on_one_rank_ends_all(void) {
   const struct dvg_world *w = dvg_test_world();
+  struct dvg_slices s;
   struct dvg_reduce r;
   float *g = calloc(N, sizeof *g);
   double t[N_TERMS] = {0};
-  CHECK_OK(dvg_world_agree(w, create(&r, 4)));
+  CHECK_OK(dvg_world_agree(w, create(&r, &s, 4)));
   if (w->rank == w->size - 1) g[7] = NAN;
   enum dvg_status mine = add_caught(&r, g, t);
   CU_ASSERT_EQUAL(mine, w->rank == w->size - 1 ? DVG_ERROR_NUMERIC : DVG_OK);
   CU_ASSERT_EQUAL(dvg_world_agree(w, mine), DVG_ERROR_NUMERIC);
+  dvg_reduce_finish(&r, w, g, t); // ends, whatever the sums are
   free(g);
-  dvg_reduce_free(&r);
+  release(&r, &s);
+}
+
+// A value that goes wrong while buckets are on their way: the rank says so, takes part to the end, and the next
+// step is well again.
+static void an_error_on_the_way(void) {
+  const struct dvg_world *w = dvg_test_world();
+  struct dvg_slices s;
+  struct dvg_reduce r;
+  float *g = calloc(N, sizeof *g), *want = malloc(N * sizeof *want);
+  double t[N_TERMS] = {0}, want_t[N_TERMS];
+  CHECK_OK(dvg_world_agree(w, create(&r, &s, N_MICRO)));
+  const int bad = w->rank == w->size - 1;
+  if (bad) g[2500] = NAN;
+  enum dvg_status status = DVG_OK;
+  dvg_log_quiet(1);
+  for (int first = N - 100; first >= 0; first -= 100) {
+    enum dvg_status one = dvg_reduce_advance(&r, status == DVG_OK ? g : NULL, first);
+    if (status == DVG_OK) status = one;
+  }
+  dvg_log_quiet(0);
+  CU_ASSERT_EQUAL(status, bad ? DVG_ERROR_NUMERIC : DVG_OK);
+  dvg_reduce_finish(&r, w, g, t);
+  dvg_reduce_clear(&r);
+  micro_batch(g, t, 0);
+  if (w->rank == 0) advance_in_pieces(&r, g, t);
+  finish(&r, w, g, t);
+  expect(want, want_t, 1);
+  CU_ASSERT_EQUAL(memcmp(g, want, N * sizeof *g), 0);
+  CU_ASSERT_EQUAL(memcmp(t, want_t, sizeof t), 0);
+  free(g);
+  free(want);
+  release(&r, &s);
 }
 
 const struct dvg_test dvg_tests[] = {{"sums do not depend on ranks", sums_do_not_depend_on_ranks},
@@ -206,4 +285,5 @@ const struct dvg_test dvg_tests[] = {{"sums do not depend on ranks", sums_do_not
                                      {"bad terms are named", bad_terms_are_named},
                                      {"the full range does not wrap", the_full_range_does_not_wrap},
                                      {"an error on one rank ends all", an_error_on_one_rank_ends_all},
+                                     {"an error while buckets are on their way", an_error_on_the_way},
                                      {NULL, NULL}};
