@@ -766,6 +766,52 @@ static void initialisation_by_data(void) {
   end(&f);
 }
 
+// What is said to be complete is so: these gradients do not change any more.
+struct announced {
+  const struct dvg_params *p;
+  int64_t first, n_calls, n_new;
+  float *seen; // (n_values)
+};
+
+static void announce(void *context, int64_t first) {
+  struct announced *a = context;
+  CU_ASSERT_TRUE(first <= a->first);
+  memcpy(a->seen + first, a->p->gradient + first, (size_t)(a->first - first) * sizeof *a->seen);
+  a->n_new += first < a->first;
+  a->n_calls++;
+  a->first = first;
+}
+
+// A layer is used twice, a frozen one stands in between, one is held: each gradient is announced once, when it
+// is complete.
+static void gradients_are_announced(void) {
+  struct fixture f;
+  start(&f);
+  int x = dvg_graph_input(f.g, "x", 2, 6, 1, 1), to = dvg_graph_input(f.g, "to", 2, 6, 1, 1);
+  int a = dvg_graph_linear(f.g, f.s, "first", x, 6, 1);
+  int b = dvg_graph_linear(f.g, f.t, "frozen", a, 6, 0);
+  int c = dvg_graph_linear(f.g, f.s, "second", b, 6, 1);
+  int d = dvg_graph_linear(f.g, f.s, "third", c, 6, 1);
+  int e = dvg_graph_linear(f.g, f.s, "second", d, 6, 1);
+  dvg_graph_hold(f.g, 1);
+  int h = dvg_graph_linear(f.g, f.s, "first", e, 6, 1);
+  dvg_graph_loss_l1(f.g, "l", h, to, 1, 1);
+  CHECK_OK(dvg_graph_status(f.g));
+  dvg_params_freeze(&f.frozen, "", 1);
+  if (plan(&f, 1)) {
+    struct announced seen = {.p = &f.params, .first = f.params.n_values};
+    CHECK_OK(DVG_NEW(&seen.seen, f.params.n_values, "test"));
+    memset(f.params.gradient, 0, (size_t)f.params.n_values * sizeof(float));
+    dvg_graph_forward(f.g);
+    dvg_graph_backward_by_layer(f.g, &f.params, announce, &seen);
+    CU_ASSERT_EQUAL(seen.first, 0);
+    CU_ASSERT_EQUAL(seen.n_new, 3); // third; second, at its first use; first
+    CU_ASSERT_EQUAL(memcmp(seen.seen, f.params.gradient, (size_t)f.params.n_values * sizeof(float)), 0);
+    dvg_free(&seen.seen);
+  }
+  end(&f);
+}
+
 const struct dvg_test dvg_tests[] = {{"residual", residual},
                                      {"norm that adds", norm_that_adds},
                                      {"behind needed outputs", behind_needed_outputs},
@@ -785,6 +831,7 @@ const struct dvg_test dvg_tests[] = {{"residual", residual},
                                      {"buffers do not overlap", buffers_do_not_overlap},
                                      {"repeated runs are equal", repeated_runs_are_equal},
                                      {"only needed gradients", only_needed_gradients},
+                                     {"gradients are announced", gradients_are_announced},
                                      {"little memory", little_memory},
                                      {"graphs share parameters", graphs_share_parameters},
                                      {"initialisation by data", initialisation_by_data},
