@@ -32,6 +32,10 @@ static const struct dvg_option options[] = {
     DVG_OPTION_REAL(S, rate, "rate", "0.0002", 0, 10, "learning rate (Adam, 0.5, 0.999)"),
     DVG_OPTION_REAL(S, final_rate, "final-rate", "1", 0, 1,
                     "part of the rate that is left at the end (cosine decay); 1: constant"),
+    DVG_OPTION_INT(S, rate_batch, "rate-batch", "0", 0, 1e9,
+                   "the batch that --rate was found at: at another --batch it grows as their ratio's root; 0: "
+                   "--rate as it is"),
+    DVG_OPTION_INT(S, rate_warmup, "rate-warmup", "0", 0, 1e12, "steps over which the rate rises from 0"),
     DVG_OPTION_REAL(S, orthogonal, "orthogonal", "50", 0, 1e6, "weight of the angular orthogonal loss"),
     DVG_OPTION_REAL(S, pixel, "pixel", "100", 0, 1e6, "weight of the pixel loss"),
     DVG_OPTION_REAL(S, pixel_swapped, "pixel-swapped", "0.1", 0, 1e6,
@@ -153,7 +157,10 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
 
 static double rate_at(void *job, int64_t step) {
   const struct job *j = job;
-  return dvg_rate_cosine(j->set->rate, j->set->final_rate, step, j->n_steps);
+  const struct dvg_generator_settings *set = j->set;
+  const double rate = dvg_rate_for_batch(set->rate, set->rate_batch, set->batch, 1);
+  return dvg_rate_warmup(dvg_rate_cosine(rate, set->final_rate, step, j->n_steps), step + 1,
+                         (double)set->rate_warmup);
 }
 
 // ---- what people see

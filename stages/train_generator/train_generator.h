@@ -29,7 +29,7 @@
 struct dvg_generator_settings {
   struct dvg_train_settings train;
   char *images, *recognizer, *sampler, *identities, *domain, *visible;
-  int64_t epochs, steps, batch, micro_batch, size;
+  int64_t epochs, steps, batch, micro_batch, size, rate_batch, rate_warmup;
   double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
   double identity_sampled, kl, kl_warmup, adversarial;
 };

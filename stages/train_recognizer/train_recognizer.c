@@ -52,6 +52,10 @@ static const struct dvg_option options[] = {
                     "schedule step: epochs between drops"),
     DVG_OPTION_REAL(S, final_rate, "final-rate", "0.01", 0, 1,
                     "schedule cosine: part of the rate left at the end"),
+    DVG_OPTION_INT(S, rate_batch, "rate-batch", "0", 0, 1e9,
+                   "the batch that --rate was found at: at another --batch it grows as their ratio (sgd) or its "
+                   "root (adam); 0: --rate as it is"),
+    DVG_OPTION_INT(S, rate_warmup, "rate-warmup", "0", 0, 1e12, "steps over which the rate rises from 0"),
     DVG_OPTION_REAL(S, labels, "labels", "1", 0, 1e6, "pretrain: weight of the classification loss"),
     DVG_OPTION_REAL(S, distill_weight, "distill-weight", "1", 0, 1e6, "pretrain: weight of the teacher's loss"),
     DVG_OPTION_REAL(
@@ -152,14 +156,19 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   return DVG_OK;
 }
 
+static double scheduled_rate(const struct job *j, double rate, int64_t step) {
+  const struct dvg_recognizer_settings *set = j->set;
+  if (set->schedule == DVG_SCHEDULE_COSINE) return dvg_rate_cosine(rate, set->final_rate, step, j->n_steps);
+  double drops = floor((double)step / (set->rate_drop_every * (double)j->steps_per_epoch));
+  return rate * pow(set->rate_drop, drops);
+}
+
 static double rate_at(void *job, int64_t step) {
   const struct job *j = job;
   const struct dvg_recognizer_settings *set = j->set;
   if (j->phase.index == HEAD) return set->head_rate;
-  if (set->schedule == DVG_SCHEDULE_COSINE)
-    return dvg_rate_cosine(set->rate, set->final_rate, step, j->n_steps);
-  double drops = floor((double)step / (set->rate_drop_every * (double)j->steps_per_epoch));
-  return set->rate * pow(set->rate_drop, drops);
+  const double rate = dvg_rate_for_batch(set->rate, set->rate_batch, set->batch, set->optimizer != 0);
+  return dvg_rate_warmup(scheduled_rate(j, rate, step), step + 1, (double)set->rate_warmup);
 }
 
 enum { SHEET_ROWS = 8 };

@@ -24,7 +24,7 @@ struct dvg_recognizer_settings {
   struct dvg_train_settings train;
   char *images, *pairs, *where, *scores, *start, *domain, *visible, *distill;
   int64_t pretrain, contrast, optimizer, schedule, flip;
-  int64_t head_epochs, head_batch, epochs, steps, batch, generated, micro_batch, size;
+  int64_t head_epochs, head_batch, epochs, steps, batch, generated, micro_batch, size, rate_batch, rate_warmup;
   double width, rate, head_rate, momentum, weight_decay, rate_drop, rate_drop_every, final_rate;
   double labels, distill_weight, contrast_weight, push, margin, jitter, length;
 };

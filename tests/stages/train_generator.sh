@@ -56,6 +56,12 @@ check "four images on 8" train 8 few8 --images few.h5 --batch 3 --micro-batch 1 
 check "four images on 1" train 1 few1 --images few.h5 --batch 3 --micro-batch 1 --steps 3
 same "four images" few8 few1
 
+# The rate of another batch, by hand: 0.0002 at 36 is half of it at 9; it rises over the first steps.
+check "the rate of a batch" train 2 scaled --rate 0.0002 --rate-batch 36 --rate-warmup 6
+check "the same by hand" train 0 by_hand --rate 0.0001 --rate-warmup 6
+same_log "the rate of a batch" scaled by_hand
+check "the rate rises" grep -q '"step":3,.*"rate":4.341e-05' scaled/log.jsonl # 0.0001 of a cosine at 2 of 8, times 3 of 6
+
 # Without a loss on exchanged identities they are not painted.
 check "nothing exchanged" train 2 unswapped --pixel-swapped 0 --dump-step 5 --dump unswapped.h5
 check "nothing exchanged, on 3" train 3 unswapped3 --pixel-swapped 0

@@ -56,6 +56,12 @@ same "from other weights" started started1
 check "with Adam and a falling rate" train 3 adam --optimizer adam --schedule cosine --weight-decay 0.01
 check "with Adam on 1" train 1 adam1 --optimizer adam --schedule cosine --weight-decay 0.01
 same "with Adam" adam adam1
+for o in sgd adam; do
+  [ $o = sgd ] && by_hand=0.00025 || by_hand=0.0005
+  check "the rate of a batch, $o" train 2 scaled-$o --optimizer $o --rate 0.001 --rate-batch 24 --rate-warmup 4
+  check "the same by hand, $o" train 0 by_hand-$o --optimizer $o --rate $by_hand --rate-warmup 4
+  same_log "the rate of a batch, $o" scaled-$o by_hand-$o
+done
 check "two people" run 0 dvg-prepare render --people 2 --images 1 --size 36 --out couple.h5
 for n in 1 8; do check "two images on $n" train $n few$n --images couple.h5 --batch 3 --micro-batch 1; done
 same "two images" few8 few1
