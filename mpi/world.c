@@ -161,6 +161,14 @@ void dvg_world_sum(const struct dvg_world *w, int64_t *values, int64_t n) {
   }
 }
 
+void dvg_world_sum_inexact(const struct dvg_world *w, float *values, int64_t n) {
+  if (w->size == 1) return;
+  for (int64_t done = 0; done < n; done += piece_values) {
+    int64_t count = n - done < piece_values ? n - done : piece_values;
+    MPI_Allreduce(MPI_IN_PLACE, values + done, (int)count, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+  }
+}
+
 int64_t dvg_world_max(const struct dvg_world *w, int64_t value) {
   (void)w;
   int64_t largest = value;

@@ -42,6 +42,9 @@ void dvg_world_broadcast(const struct dvg_world *w, void *data, size_t n_bytes, 
 
 // Collective. Sums over ranks in place; integers, so the result does not depend on the order.
 void dvg_world_sum(const struct dvg_world *w, int64_t *values, int64_t n);
+// Collective. Sums over ranks in place, by MPI in its own order: other bits on another number of ranks. No result may come of it; it is what the exact
+// sum (mpi/reduce.h) is measured against.
+void dvg_world_sum_inexact(const struct dvg_world *w, float *values, int64_t n);
 // Collective. Largest value over ranks.
 int64_t dvg_world_max(const struct dvg_world *w, int64_t value);
 

@@ -140,7 +140,7 @@ static enum dvg_status write_log(struct loop *l, double rate) {
   char line[4096];
   snprintf(line, sizeof line,
            "{\"phase\":\"%s\",\"step\":%lld,\"of\":%lld,\"loss\":%.6g,\"terms\":{%s},\"rate\":%.4g,\"seconds\":"
-           "%.1f}\n",
+           "%.3f}\n",
            l->t->name, (long long)l->state.step, (long long)l->t->n_steps, total, terms, rate,
            now - l->started);
   double speed = (double)(l->state.step - l->started_step) / (now - l->started);

@@ -43,28 +43,40 @@ struct job {
   int64_t steps_per_epoch;
   struct dvg_split split;
   struct dvg_epochs epochs;
-  struct dvg_params params;
-  struct dvg_graph *graph, *sampling; // the VAE; its decoder alone, on N_SPREAD rows
-  int feature, eps, noise, sampled;
+  struct dvg_sampler_step step; // the VAE
+  struct dvg_graph *sampling;   // its decoder alone, on N_SPREAD rows
+  int noise, sampled;
   struct dvg_spread real, now;
 };
 
-static enum dvg_status build(struct job *j) {
-  int64_t m = j->set->micro_batch;
-  struct dvg_model model = {j->set->width, 32};
-  struct dvg_scope encoder = {&j->params, "encoder."}, decoder = {&j->params, "sampler."};
-  double scale = 1 / (double)j->set->batch;
+enum dvg_status dvg_sampler_build(struct dvg_sampler_step *s, const struct dvg_sampler_settings *set) {
+  int64_t m = set->micro_batch;
+  struct dvg_model model = {set->width, 32};
+  struct dvg_scope encoder = {&s->params, "encoder."}, decoder = {&s->params, "sampler."};
+  double scale = 1 / (double)set->batch;
   int mean, log_variance;
-  dvg_params_init(&j->params);
-  DVG_TRY(dvg_graph_create(&j->graph));
-  j->feature = dvg_graph_input(j->graph, "feature", m, DVG_CODE, 1, 1);
-  j->eps = dvg_graph_input(j->graph, "eps", m, DVG_CODE, 1, 1);
-  dvg_identity_encoder(j->graph, encoder, model, j->feature, &mean, &log_variance);
-  int noise = dvg_graph_reparam(j->graph, mean, log_variance, j->eps);
-  int reconstructed = dvg_identity_sampler(j->graph, decoder, model, noise);
-  dvg_graph_loss_dot(j->graph, "cosine", reconstructed, j->feature, scale, -1);
-  dvg_graph_loss_kl(j->graph, "kl", mean, log_variance, scale, j->set->kl);
-  DVG_TRY(dvg_graph_plan(j->graph, 1));
+  dvg_params_init(&s->params);
+  DVG_TRY(dvg_graph_create(&s->graph));
+  s->feature = dvg_graph_input(s->graph, "feature", m, DVG_CODE, 1, 1);
+  s->eps = dvg_graph_input(s->graph, "eps", m, DVG_CODE, 1, 1);
+  dvg_identity_encoder(s->graph, encoder, model, s->feature, &mean, &log_variance);
+  int noise = dvg_graph_reparam(s->graph, mean, log_variance, s->eps);
+  int reconstructed = dvg_identity_sampler(s->graph, decoder, model, noise);
+  dvg_graph_loss_dot(s->graph, "cosine", reconstructed, s->feature, scale, -1);
+  dvg_graph_loss_kl(s->graph, "kl", mean, log_variance, scale, set->kl);
+  return DVG_OK;
+}
+
+void dvg_sampler_free(struct dvg_sampler_step *s) {
+  dvg_graph_free(&s->graph);
+  dvg_params_free(&s->params);
+}
+
+static enum dvg_status build(struct job *j) {
+  struct dvg_model model = {j->set->width, 32};
+  struct dvg_scope decoder = {&j->step.params, "sampler."};
+  DVG_TRY(dvg_sampler_build(&j->step, j->set));
+  DVG_TRY(dvg_graph_plan(j->step.graph, 1));
 
   DVG_TRY(dvg_graph_create(&j->sampling));
   j->noise = dvg_graph_input(j->sampling, "noise", N_SPREAD, DVG_CODE, 1, 1);
@@ -80,7 +92,8 @@ static double rate_at(void *job, int64_t step) {
 
 static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   struct job *j = job;
-  float *feature = dvg_graph_values(j->graph, j->feature), *eps = dvg_graph_values(j->graph, j->eps);
+  float *feature = dvg_graph_values(j->step.graph, j->step.feature);
+  float *eps = dvg_graph_values(j->step.graph, j->step.eps);
   for (int64_t i = 0; i < j->set->micro_batch; i++) {
     int64_t k = step * j->set->batch + micro * j->set->micro_batch + i;
     int64_t item = j->split.item[dvg_epochs_item(&j->epochs, k)];
@@ -90,7 +103,7 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
     dvg_rng_normals(&r, eps + i * DVG_CODE, DVG_CODE);
   }
   double warmup = j->set->kl_warmup * (double)j->steps_per_epoch;
-  dvg_graph_set_weight(j->graph, 1, dvg_rate_warmup(j->set->kl, step, warmup));
+  dvg_graph_set_weight(j->step.graph, 1, dvg_rate_warmup(j->set->kl, step, warmup));
   return DVG_OK;
 }
 
@@ -184,7 +197,7 @@ static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
   char path[1100], digest[DVG_DIGEST_TEXT];
   struct dvg_weights f = {.net = "identity_sampler", .model = {j->set->width, 32}};
   snprintf(path, sizeof path, "%s/sampler.h5", j->set->train.out);
-  DVG_TRY(dvg_weights_save(path, &j->params, "sampler.", &f, lineage, digest));
+  DVG_TRY(dvg_weights_save(path, &j->step.params, "sampler.", &f, lineage, digest));
   dvg_info("%s: %s", path, digest);
   return DVG_OK;
 }
@@ -226,15 +239,15 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   enum dvg_status status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->split.n_items);
   DVG_TRY(dvg_world_agree(j->w, status));
   DVG_TRY(dvg_world_agree(j->w, build(j)));
-  dvg_params_initialize(&j->params, (uint64_t)set->train.seed);
-  dvg_params_share(&j->params, j->w);
+  dvg_params_initialize(&j->step.params, (uint64_t)set->train.seed);
+  dvg_params_share(&j->step.params, j->w);
   struct dvg_trainer t = {.world = j->w,
                           .settings = &set->train,
                           .lineage = lineage,
                           .name = "sampler",
                           .result = "sampler.h5",
-                          .graph = j->graph,
-                          .params = &j->params,
+                          .graph = j->step.graph,
+                          .params = &j->step.params,
                           .n_steps = set->epochs * j->steps_per_epoch,
                           .n_micro = set->batch / set->micro_batch,
                           .optimizer = DVG_ADAM,
@@ -262,9 +275,8 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   enum dvg_status status = dvg_world_agree(w, dvg_lineage_init(&lineage, o));
   if (status == DVG_OK) status = train(&j, &lineage);
   dvg_lineage_free(&lineage);
-  dvg_graph_free(&j.graph);
+  dvg_sampler_free(&j.step);
   dvg_graph_free(&j.sampling);
-  dvg_params_free(&j.params);
   dvg_epochs_free(&j.epochs);
   dvg_split_free(&j.split);
   dvg_features_close(&j.features);

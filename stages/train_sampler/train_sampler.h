@@ -18,4 +18,15 @@ struct dvg_sampler_settings {
 
 extern const struct dvg_stage dvg_stage_train_sampler;
 
+// The graph of one micro-batch: feature, eps (micro_batch,256) are its inputs.
+struct dvg_sampler_step {
+  struct dvg_graph *graph;
+  struct dvg_params params; // "encoder.", "sampler."
+  int feature, eps;
+};
+// Not collective. Builds the graph for micro-batches of set->micro_batch; it is still to be planned, for training. Free with dvg_sampler_free, also after
+// a failure.
+DVG_CHECKED enum dvg_status dvg_sampler_build(struct dvg_sampler_step *s, const struct dvg_sampler_settings *set);
+void dvg_sampler_free(struct dvg_sampler_step *s);
+
 #endif

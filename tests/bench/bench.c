@@ -25,6 +25,7 @@
 #include "common/nn/optimizer.h"
 #include "stages/train_generator/train_generator.h"
 #include "stages/train_recognizer/train_recognizer.h"
+#include "stages/train_sampler/train_sampler.h"
 
 enum { MAX_STEPS = 4096, CLASSES = 1000, FACES = 4096, CHAINS = 12 };
 
@@ -180,9 +181,10 @@ struct net {
   int64_t N, step;
   int training, adam;
   struct dvg_graph *g;
-  struct dvg_params own, *params; // what is trained: its own or the generator's
-  struct dvg_generator_step
-      generator; // of generator_step alone; the graph knows its parameters by their address
+  struct dvg_params own, *params; // what is trained: its own or that of a stage's step
+  // Of generator_step, of sampler_training alone; a graph knows its parameters by their address.
+  struct dvg_generator_step generator;
+  struct dvg_sampler_step sampler;
   float *moment1, *moment2;
 };
 
@@ -231,6 +233,17 @@ static enum dvg_status build_sampler(struct net *n) {
   int noise = dvg_graph_input(n->g, "noise", n->N, DVG_CODE, 1, 1);
   dvg_graph_keep(n->g, dvg_identity_sampler(n->g, s, n->model, noise));
   return DVG_OK;
+}
+
+// A whole step of dvg-train-sampler's VAE on N features.
+static enum dvg_status build_sampler_training(struct net *n) {
+  const struct dvg_sampler_settings set = {
+      .batch = n->N, .micro_batch = n->N, .kl = 0.002, .width = n->model.width};
+  enum dvg_status status = dvg_sampler_build(&n->sampler, &set);
+  n->g = n->sampler.graph;
+  n->params = &n->sampler.params;
+  n->adam = 1;
+  return status;
 }
 
 // A whole step of dvg-train-generator on N people, as published: both encoders, six decoder passes, the
@@ -335,6 +348,7 @@ static enum dvg_status measure_net(struct result *r, double seconds, struct dvg_
   enum dvg_status status = build(&n);
   if (status == DVG_OK) status = measure_planned(r, seconds, &n);
   if (n.generator.graph) dvg_generator_free(&n.generator);
+  else if (n.sampler.graph) dvg_sampler_free(&n.sampler);
   else dvg_graph_free(&n.g);
   dvg_params_free(&n.own);
   dvg_free(&n.moment1);
@@ -384,6 +398,7 @@ static const struct {
 } nets[] = {{"lightcnn_forward", build_lightcnn, 0, 1},  {"lightcnn_training", build_lightcnn, 1, 1},
             {"encoder_forward", build_encoder, 0, 1},    {"decoder_forward", build_decoder, 0, 1},
             {"decoder_training", build_decoder, 1, 1},   {"sampler_forward", build_sampler, 0, 4},
+            {"sampler_training", build_sampler_training, 1, 4},
             {"generator_step", build_generator, 1, 0.5}, {"recognizer_step", build_recognizer, 1, 1}};
 
 static enum dvg_status answer(struct result *r, const char *name, double seconds, struct dvg_model model,

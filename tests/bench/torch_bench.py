@@ -93,6 +93,24 @@ class Bench:
         net, noise = self.net(networks.Sampler(self.width)), torch.rand(items, networks.CODE)
         return items, torch.no_grad()(lambda: net(noise))
 
+    def sampler_training(self):
+        """The VAE's step on unit features: cosine to the reconstruction, KL with the weight of the default settings."""
+        items = SAMPLER_BATCHES * self.batch
+        encoder, decoder = networks.IdentityEncoder(self.width).train(), networks.Sampler(self.width).train()
+        feature, eps = networks.unit(torch.randn(items, networks.CODE)), torch.randn(items, networks.CODE)
+        optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=5e-4, betas=(0.9, 0.999))
+
+        def step():
+            optimizer.zero_grad()
+            mean, log_variance = encoder(feature)
+            reconstructed = decoder(mean + torch.exp(0.5 * log_variance) * eps)
+            cosine = (reconstructed * feature).sum(1).mean()
+            kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(1).mean()
+            (0.002 * kl - cosine).backward()
+            optimizer.step()
+
+        return items, step
+
     def generator_step(self):
         """The same step as bench.c's: one pass of the decoder a domain, one of the recogniser."""
         people = self.batch // 2
