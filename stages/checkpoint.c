@@ -31,6 +31,10 @@ static enum dvg_status write_state(struct dvg_artifact *a, const struct dvg_trai
   return s->moment2 ? dvg_write_tensors(a, "moment2", t->params, s->moment2, s->first, s->count) : DVG_OK;
 }
 
+int64_t dvg_checkpoint_bytes(const struct dvg_trainer *t, const struct dvg_train_state *s) {
+  return (t->params->n_values + s->count * (t->optimizer == DVG_ADAM ? 2 : 1)) * (int64_t)sizeof(float);
+}
+
 // ---- the files: the newest has age 0
 
 enum { NEW = -1, PATH = 1200 }; // NEW: written as a whole, not yet in its place

@@ -41,7 +41,7 @@ static enum dvg_status check_settings(const struct dvg_train_settings *set) {
 
 enum dvg_status dvg_train_begin(const struct dvg_world *w, const struct dvg_train_settings *set) {
   DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check_settings(set) : DVG_OK));
-  return dvg_stage_make_folder(w, set->out);
+  return set->plan ? DVG_OK : dvg_stage_make_folder(w, set->out);
 }
 
 enum dvg_status dvg_train_check_dump(const struct dvg_world *w, const struct dvg_train_settings *set,
@@ -400,7 +400,6 @@ static enum dvg_status start(struct loop *l) {
   struct dvg_trainer *t = l->t;
   int found = 0;
   snprintf(l->log, sizeof l->log, "%s/log.jsonl", t->settings->out);
-  DVG_TRY(dvg_world_agree(t->world, find_trained(l)));
   DVG_TRY(dvg_checkpoint_load(t, &l->state, &found));
   if (found) scatter_moments(l);
   if (found)
@@ -415,10 +414,30 @@ static enum dvg_status start(struct loop *l) {
   return DVG_OK;
 }
 
+// Collective.
+static void say_plan(const struct loop *l) {
+  const struct dvg_trainer *t = l->t;
+  dvg_plan_say(t->world, &(struct dvg_plan){.name = t->name,
+                                            .n_values = t->params->n_values,
+                                            .n_trained = l->state.count,
+                                            .checkpoint_bytes = dvg_checkpoint_bytes(t, &l->state),
+                                            .n_checkpoints = t->settings->keep_checkpoints});
+}
+
+// Collective.
+static enum dvg_status take_steps(struct loop *l) {
+  const struct dvg_trainer *t = l->t;
+  DVG_TRY(start(l));
+  while (l->state.step < t->n_steps && !l->state.finished) DVG_TRY(step_once(l));
+  dvg_plan_say_peak(t->world, t->name);
+  return DVG_OK;
+}
+
 enum dvg_status dvg_trainer_run(struct dvg_trainer *t, int64_t *steps_done) {
   struct loop l = {.t = t};
-  enum dvg_status status = start(&l);
-  while (status == DVG_OK && l.state.step < t->n_steps && !l.state.finished) status = step_once(&l);
+  enum dvg_status status = dvg_world_agree(t->world, find_trained(&l));
+  if (status == DVG_OK && t->settings->plan) say_plan(&l);
+  else if (status == DVG_OK) status = take_steps(&l);
   if (status == DVG_OK && steps_done) *steps_done = l.state.step;
   dvg_reduce_free(&l.reduce);
   dvg_free(&l.spans);

@@ -29,6 +29,7 @@
 
 #include "common/nn/graph.h"
 #include "common/nn/optimizer.h"
+#include "stages/plan.h"
 #include "stages/stage.h"
 
 enum dvg_optimizer { DVG_SGD, DVG_ADAM };
@@ -39,7 +40,7 @@ enum { DVG_MAX_CHECKPOINTS = 100 };
 struct dvg_train_settings {
   char *out, *dump;
   double max_loss;
-  int64_t seed, log_every, sheet_every, checkpoint_every, keep_checkpoints, dump_step, stop_after;
+  int64_t seed, log_every, sheet_every, checkpoint_every, keep_checkpoints, dump_step, stop_after, plan;
 };
 #define DVG_TRAIN_OPTIONS(s, m)                                                                                                            \
   DVG_OPTION_PATH(s, m.out, "out", NULL, "folder for weights, log, sheets and checkpoints"),                                               \
@@ -52,11 +53,12 @@ struct dvg_train_settings {
       DVG_OPTION_LOCAL_REAL(s, m.max_loss, "max-loss", "0", 0, 1e30, "end the run when the loss of a step is beyond this; 0: no limit"),  \
       DVG_OPTION_LOCAL_INT(s, m.stop_after, "stop-after", "0", 0, 9e15, "checkpoint and stop (exit 75) after this step; 0: never"),        \
       DVG_OPTION_LOCAL_INT(s, m.dump_step, "dump-step", "0", 0, 9e15, "step to write to --dump, counted from 1; 0: none"),                 \
+      DVG_OPTION_LOCAL_FLAG(s, m.plan, "plan", "no", DVG_PLAN_HELP),                                                                       \
       DVG_OPTION_PATH(s, m.dump, "dump", "", "file for --dump-step")
 
 // Longest name of the folder `out`: with the names of the files in it, it fits into buffers of 1024 bytes.
 enum { DVG_TRAIN_OUT = 940 };
-// Collective. What every trainer begins with: checks these settings and makes the folder `out`.
+// Collective. What every trainer begins with: checks these settings and makes the folder `out`, unless there is only a --plan.
 DVG_CHECKED enum dvg_status dvg_train_begin(const struct dvg_world *w, const struct dvg_train_settings *set);
 // Collective. DVG_ERROR_USAGE for a --dump-step beyond n_steps, those of the longest phase.
 DVG_CHECKED enum dvg_status dvg_train_check_dump(const struct dvg_world *w, const struct dvg_train_settings *set, int64_t n_steps);
@@ -87,7 +89,8 @@ struct dvg_trainer {
 };
 
 // Collective. Continues from the checkpoint if there is one, else starts from the present weights; returns when n_steps are done
-// (DVG_STOPPED: a signal came, or --stop-after; the checkpoint holds all). `*steps_done` (or NULL) is the number of steps the weights have seen.
+// (DVG_STOPPED: a signal came, or --stop-after; the checkpoint holds all). `*steps_done` (or NULL) is the number of steps the weights have seen. With --plan
+// it tells the plan in place of all this, and takes no step: there is nothing to save.
 DVG_CHECKED enum dvg_status dvg_trainer_run(struct dvg_trainer *t, int64_t *steps_done);
 
 // Collective. Makes the weights of rank 0 those of all ranks.
@@ -99,6 +102,8 @@ struct dvg_train_state {
   int finished;
   float *moment1, *moment2; // (count), on rank 0: momentum, or Adam's two; moment2 NULL for SGD
 };
+// Bytes of a checkpoint's tensors.
+int64_t dvg_checkpoint_bytes(const struct dvg_trainer *t, const struct dvg_train_state *s);
 // Rank 0 alone.
 DVG_CHECKED enum dvg_status dvg_checkpoint_save(const struct dvg_trainer *t, const struct dvg_train_state *s);
 // Collective. The newest one that is whole; *found = 0 when there is none at all. Reads on rank 0, hands all but the moments to all.

@@ -1,5 +1,7 @@
 #include "common/base/alloc.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +10,62 @@
 
 #include "common/base/log.h"
 
-enum { ALIGNMENT = 64, FIRST_ROOM = 16 };
+enum { ALIGNMENT = 64, FIRST_ROOM = 16, LARGE = 1 << 16, MAX_LARGE = 4096 };
+
+// ---- what large pieces are for, see dvg_memory_uses
+
+static struct {
+  pthread_mutex_t mutex;
+  int n;
+  struct {
+    const void *at;
+    struct dvg_memory_use use;
+  } piece[MAX_LARGE]; // more than these are not told apart from the rest of the process
+} large = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void remember(const void *p, size_t n_bytes, const char *what) {
+  if (n_bytes < LARGE) return;
+  pthread_mutex_lock(&large.mutex);
+  if (large.n < MAX_LARGE) {
+    large.piece[large.n].at = p;
+    large.piece[large.n++].use = (struct dvg_memory_use){what, (int64_t)n_bytes};
+  }
+  pthread_mutex_unlock(&large.mutex);
+}
+
+static void forget(void *p) {
+  if (!p || malloc_usable_size(p) < LARGE) return;
+  pthread_mutex_lock(&large.mutex);
+  for (int i = 0; i < large.n; i++)
+    if (large.piece[i].at == p) {
+      large.piece[i] = large.piece[--large.n];
+      break;
+    }
+  pthread_mutex_unlock(&large.mutex);
+}
+
+static int most_first(const void *a, const void *b) {
+  const struct dvg_memory_use *x = a, *y = b;
+  return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : strcmp(x->what, y->what);
+}
+
+int dvg_memory_uses(struct dvg_memory_use *use, int room) {
+  int n = 0;
+  pthread_mutex_lock(&large.mutex);
+  for (int i = 0; i < large.n; i++) {
+    const struct dvg_memory_use *piece = &large.piece[i].use;
+    int k = 0;
+    while (k < n && strcmp(use[k].what, piece->what) != 0) k++;
+    if (k == room) continue;
+    if (k == n) use[n++] = (struct dvg_memory_use){piece->what, 0};
+    use[k].bytes += piece->bytes;
+  }
+  pthread_mutex_unlock(&large.mutex);
+  qsort(use, (size_t)n, sizeof *use, most_first);
+  return n;
+}
+
+// ----
 
 enum dvg_status dvg_alloc(void **out, int64_t count, size_t bytes, const char *what) {
   if (count < 0 || (bytes > 0 && (uint64_t)count > (SIZE_MAX / 2) / bytes))
@@ -20,6 +77,7 @@ enum dvg_status dvg_alloc(void **out, int64_t count, size_t bytes, const char *w
   void *p = aligned_alloc(ALIGNMENT, rounded);
   if (!p) return dvg_fail(DVG_ERROR_MEMORY, "no memory for %s: %zu bytes", what, n_bytes);
   memset(p, 0, rounded);
+  remember(p, rounded, what);
   *out = p;
   return DVG_OK;
 }
@@ -35,6 +93,7 @@ enum dvg_status dvg_grow(void **list, int64_t n, size_t bytes, const char *what)
 }
 
 void dvg_free_at(void **pointer) {
+  forget(*pointer);
   free(*pointer);
   *pointer = NULL;
 }
@@ -50,6 +109,16 @@ enum dvg_status dvg_text(char **out, const char *format, ...) {
   vsnprintf(*out, (size_t)n + 1, format, args);
   va_end(args);
   return DVG_OK;
+}
+
+int64_t dvg_present_memory(void) {
+  long long kilobytes = 0;
+  char line[256];
+  FILE *f = fopen("/proc/self/status", "r");
+  while (f && fgets(line, sizeof line, f))
+    if (sscanf(line, "VmRSS: %lld kB", &kilobytes) == 1) break;
+  if (f) fclose(f);
+  return 1024 * (int64_t)kilobytes;
 }
 
 int64_t dvg_peak_memory(void) {

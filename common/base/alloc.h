@@ -27,7 +27,16 @@ void dvg_free_at(void **pointer);
 // *out = a formatted string. The caller frees with dvg_free.
 DVG_CHECKED enum dvg_status dvg_text(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Peak resident memory of this process in bytes.
+// What the large pieces of memory (64 KiB and more) that are allocated now are for, by the `what` they were asked for with, the most first:
+// at most `room` entries; returns how many there are.
+struct dvg_memory_use {
+  const char *what; // that of dvg_alloc, which must outlive its memory, as a literal does
+  int64_t bytes;
+};
+int dvg_memory_uses(struct dvg_memory_use *use, int room);
+
+// Present and peak resident memory of this process in bytes.
+int64_t dvg_present_memory(void);
 int64_t dvg_peak_memory(void);
 
 #endif

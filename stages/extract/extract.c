@@ -8,12 +8,13 @@
 #include "mpi/distribute.h"
 #include "stages/embed.h"
 #include "stages/intake.h"
+#include "stages/plan.h"
 
 enum { VERSION = 1, MAX_WHERE = 4096 };
 
 struct settings {
   char *images, *list, *folder, *rec, *tar, *landmarks, *weights, *domain, *where, *out, *part;
-  int64_t fit, skip_bad, per_shard;
+  int64_t fit, skip_bad, per_shard, plan;
 };
 
 static const struct dvg_option options[] = {
@@ -32,6 +33,7 @@ static const struct dvg_option options[] = {
     DVG_OPTION_INT(struct settings, per_shard, "per-shard", "8192", 1, INT64_C(1) << 30,
                    "images of a shard, which is the work of one rank"),
     DVG_OPTION_PATH(struct settings, part, "part", "", DVG_PART_HELP),
+    DVG_OPTION_LOCAL_FLAG(struct settings, plan, "plan", "no", DVG_PLAN_HELP),
     DVG_OPTION_END};
 
 struct job {
@@ -224,17 +226,29 @@ static enum dvg_status say_bad(const struct job *j, enum dvg_status status) {
   return dvg_world_agree(j->w, mine == first ? dvg_intake_say(&j->in, first, status) : status);
 }
 
-// Collective.
-static enum dvg_status make_shards(struct job *j, int64_t *n_made) {
+// Collective. Room for a shard.
+static enum dvg_status reserve(struct job *j) {
   int64_t room = j->s->per_shard < j->in.n_items ? j->s->per_shard : j->in.n_items;
   enum dvg_status status = DVG_NEW(&j->features, room * DVG_CODE, "features");
   if (status == DVG_OK) status = DVG_NEW(&j->identity, room, "identities");
   if (status == DVG_OK) status = DVG_NEW(&j->place, room, "items");
-  DVG_TRY(dvg_world_agree(j->w, status));
+  return dvg_world_agree(j->w, status);
+}
+
+// Collective.
+static enum dvg_status say_plan(struct job *j) {
+  DVG_TRY(reserve(j));
+  dvg_plan_say(j->w, &(struct dvg_plan){.name = "extraction", .n_values = j->embedder.params.n_values});
+  return DVG_OK;
+}
+
+// Collective.
+static enum dvg_status make_shards(struct job *j, int64_t *n_made) {
+  DVG_TRY(reserve(j));
   *n_made = 0;
   for (int64_t k = 0; k < j->shards.n_shards; k++)
     if (j->pending[k]) *n_made += dvg_shards_rows(&j->shards, k);
-  status = dvg_distribute_tasks(j->w, j->shards.n_shards, j->pending, make_shard, j, "shards");
+  enum dvg_status status = dvg_distribute_tasks(j->w, j->shards.n_shards, j->pending, make_shard, j, "shards");
   return status == DVG_OK || status == DVG_STOPPED ? status : say_bad(j, status);
 }
 
@@ -271,6 +285,7 @@ static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   enum dvg_status status = choose_frame(j);
   dvg_log_quiet(0);
   DVG_TRY(dvg_world_agree(j->w, status));
+  if (j->s->plan) return say_plan(j);
   DVG_TRY(dvg_intake_check(&j->in, (int)j->s->skip_bad));
   DVG_TRY(add_inputs(j, o));
   DVG_TRY(find_pending(j));
@@ -281,6 +296,7 @@ static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   }
   DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? write_bad(j) : DVG_OK));
   DVG_TRY(dvg_stage_index(j->w, &j->shards, "features", &j->lineage, root));
+  dvg_plan_say_peak(j->w, "extraction");
   double seconds = dvg_seconds() - started;
   dvg_info("%s: %lld images in %lld shards, %lld of them now in %.1f s, %.1f a second, root digest %s",
            j->s->out, (long long)j->in.n_items, (long long)j->shards.n_shards, (long long)n_made, seconds,

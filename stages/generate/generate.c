@@ -9,6 +9,7 @@
 #include "io/shards.h"
 #include "mpi/distribute.h"
 #include "stages/generate/card.h"
+#include "stages/plan.h"
 
 #define S struct dvg_generate_settings
 static const struct dvg_option options[] = {
@@ -35,6 +36,7 @@ static const struct dvg_option options[] = {
     DVG_OPTION_INT(S, first, "first", "0", 0, 9e15, "number of the first pair"),
     DVG_OPTION_INT(S, per_shard, "per-shard", "1000", 1, 1e9, "pairs in a shard"),
     DVG_OPTION_PATH(S, part, "part", "", DVG_PART_HELP),
+    DVG_OPTION_LOCAL_FLAG(S, plan, "plan", "no", DVG_PLAN_HELP),
     DVG_OPTION_INT(S, seed, "seed", "1", 0, 9e15, "seed of identities and attributes"),
     DVG_OPTION_REAL(S, min_consistency, "min-consistency", "-1", -1, 1,
                     "a pair whose images have a smaller cosine is tried again; -1: any will do"),
@@ -388,6 +390,7 @@ static enum dvg_status finish(const struct job *j, double start) {
   char root[DVG_DIGEST_TEXT] = "";
   DVG_TRY(dvg_stage_index(j->w, &j->shards, "pairs", &j->lineage, root));
   DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? dvg_card_write(j->set->out) : DVG_OK));
+  dvg_plan_say_peak(j->w, "generation");
   dvg_info("%s: %lld pairs in %lld shards, %.1f s, root digest %s", j->set->out, (long long)j->set->count,
            (long long)j->shards.n_shards, dvg_seconds() - start, root);
   return DVG_OK;
@@ -417,10 +420,22 @@ static enum dvg_status make_one(const struct job *j) {
   return DVG_OK;
 }
 
+// Collective.
+static void say_plan(const struct job *j) {
+  const struct dvg_painter *p = &j->painter;
+  dvg_plan_say(j->w, &(struct dvg_plan){.name = "generation",
+                                        .n_values = p->sampler_params.n_values + p->decoder_params.n_values +
+                                                    p->scorer.params.n_values});
+}
+
 static enum dvg_status generate(struct job *j) {
   double start = dvg_seconds();
   DVG_TRY(settle_settings(j));
   DVG_TRY(load(j));
+  if (j->set->plan) {
+    say_plan(j);
+    return DVG_OK;
+  }
   DVG_TRY(settle_request(j));
   if (j->set->only >= 0) return dvg_world_agree(j->w, make_one(j));
   DVG_TRY(dvg_world_root_first(j->w, describe_shards, j)); // makes the folder

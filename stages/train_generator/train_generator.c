@@ -335,6 +335,7 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
                           .sheet = sheet,
                           .dump = dump};
   DVG_TRY(dvg_trainer_run(&t, NULL));
+  if (set->train.plan) return DVG_OK;
   return dvg_world_agree(j->w, j->w->rank == 0 ? save(j, lineage) : DVG_OK);
 }
 

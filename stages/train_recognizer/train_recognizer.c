@@ -449,6 +449,7 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
     if (head) DVG_TRY(run_phase(j, lineage, "phase1", HEAD, 1));
     DVG_TRY(run_phase(j, lineage, "phase2", ALL, !head));
   }
+  if (j->set->train.plan) return DVG_OK;
   return dvg_world_agree(j->w, j->w->rank == 0 ? save(j, lineage) : DVG_OK);
 }
 

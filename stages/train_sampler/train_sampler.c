@@ -258,6 +258,7 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
                           .sheet = sheet,
                           .after_step = after_step};
   DVG_TRY(dvg_trainer_run(&t, NULL));
+  if (set->train.plan) return DVG_OK;
   enum dvg_status saved = DVG_OK;
   if (j->w->rank == 0) saved = save(j, lineage);
   if (j->w->rank == 0 && saved == DVG_OK) saved = report(j);

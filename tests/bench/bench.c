@@ -395,11 +395,11 @@ static const struct {
   enum dvg_status (*build)(struct net *);
   int training;
   double times_batch; // the sampler's steps are too short for one batch; a generator's item is six images
-} nets[] = {{"lightcnn_forward", build_lightcnn, 0, 1},  {"lightcnn_training", build_lightcnn, 1, 1},
-            {"encoder_forward", build_encoder, 0, 1},    {"decoder_forward", build_decoder, 0, 1},
-            {"decoder_training", build_decoder, 1, 1},   {"sampler_forward", build_sampler, 0, 4},
-            {"sampler_training", build_sampler_training, 1, 4},
-            {"generator_step", build_generator, 1, 0.5}, {"recognizer_step", build_recognizer, 1, 1}};
+} nets[] = {{"lightcnn_forward", build_lightcnn, 0, 1},         {"lightcnn_training", build_lightcnn, 1, 1},
+            {"encoder_forward", build_encoder, 0, 1},           {"decoder_forward", build_decoder, 0, 1},
+            {"decoder_training", build_decoder, 1, 1},          {"sampler_forward", build_sampler, 0, 4},
+            {"sampler_training", build_sampler_training, 1, 4}, {"generator_step", build_generator, 1, 0.5},
+            {"recognizer_step", build_recognizer, 1, 1}};
 
 static enum dvg_status answer(struct result *r, const char *name, double seconds, struct dvg_model model,
                               int64_t N) {
