@@ -75,9 +75,8 @@ static enum dvg_status report(struct bench *b, const char *path) {
   char text[512];
   const double add = median(b->seconds[ADD]), finish = median(b->seconds[FINISH]),
                floats = median(b->seconds[FLOATS]);
-  dvg_info("sum of %.1f M values over %d ranks: exact %.1f ms (and %.1f ms a micro-batch to add it up), "
-           "MPI_Allreduce of "
-           "floats %.1f ms; ratio %.2f",
+  dvg_info("sum of %.1f M values over %d ranks: exact %.1f ms (and %.1f ms a micro-batch to add it up), MPI's "
+           "own of floats %.1f ms; ratio %.2f",
            (double)b->reduce.n / 1e6, b->w->size, 1e3 * finish, 1e3 * add, 1e3 * floats, finish / floats);
   snprintf(text, sizeof text,
            "{\"values\": %lld, \"ranks\": %d, \"rounds\": %d, \"add_seconds\": %.6g, \"finish_seconds\": %.6g, "
