@@ -37,7 +37,7 @@ for s in bench["stages"]:
     assert one > 0 and two > 0 and abs(s["efficiency"] - two / (2 * one)) < 1e-3 * s["efficiency"], s
 r = bench["reduction"]
 assert r["values"] == 100000 and r["ranks"] == 2, r
-assert all(r[k] > 0 for k in ("add_seconds", "finish_seconds", "float_allreduce_seconds", "ratio")), r
+assert all(r[k] > 0 for k in ("add_seconds", "finish_seconds", "share_seconds", "float_allreduce_seconds", "ratio")), r
 END_OF_PYTHON
 if [ -x $python ]; then check "bench.json" $python "$scratch/log/check.py" "$scratch/build/bench.json"
 else skip "bench.json: there is no $python"; fi
