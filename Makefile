@@ -170,6 +170,6 @@ help:
 	@echo "make test-slurm runs the pipeline through sbatch, on a Slurm of two nodes on this machine (installs it)"
 	@echo "make fuzz       feed the readers of foreign files with broken ones (clang; FUZZ_SECONDS=60 for each, ONLY=SUBSTRING)"
 	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; makes 100,000 shards, a million pairs"
-	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch"
+	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch; whole stages on 1 and 2 ranks (ROUNDS=1 for a shorter one)"
 	@echo "make install    programs, jobs, man pages, completion and module file below PREFIX (/usr/local), in DESTDIR"
 	@echo "make deps       install the Debian packages"
