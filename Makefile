@@ -58,7 +58,7 @@ TEST_LIBRARIES := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/fail/*.c))
 FUZZ_TARGETS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 KERNELS := $(foreach v,generic avx2 avx512,$(BUILD)/common/nn/winograd_kernels_$(v).o)
 
-.PHONY: all tests test test-sanitize test-slurm install fuzz fuzzers soak demo bench deps clean distclean help ci
+.PHONY: all tests test test-sanitize test-slurm test-hosts install fuzz fuzzers soak demo bench deps clean distclean help ci
 all: $(PROGRAMS)
 tests: all $(UNIT_TESTS) $(MPI_TESTS) $(TEST_TOOLS) $(TEST_LIBRARIES)
 
@@ -128,6 +128,10 @@ test-sanitize:
 test-slurm: tests
 	-jobs/install-dependencies slurm-wlm munge
 	tests/slurm/pipeline.sh $(BUILD)
+# The same with mpirun over ssh, on two hosts made of namespaces; as root.
+test-hosts: tests
+	-jobs/install-dependencies iproute2 openssh-client openssh-server
+	tests/hosts/pipeline.sh $(BUILD)
 # Each target for FUZZ_SECONDS (60); what they find lands in build/fuzz/found.
 fuzzers: $(FUZZ_TARGETS)
 fuzz:
@@ -168,6 +172,7 @@ help:
 	@echo "make test       install what is missing, build, run all tests"
 	@echo "make test-sanitize  the same under the address and the undefined-behaviour sanitizer"
 	@echo "make test-slurm runs the pipeline through sbatch, on a Slurm of two nodes on this machine (installs it)"
+	@echo "make test-hosts runs it with mpirun over ssh on two hosts made of namespaces, and cuts the cable between them (root; installs sshd)"
 	@echo "make fuzz       feed the readers of foreign files with broken ones (clang; FUZZ_SECONDS=60 for each, ONLY=SUBSTRING)"
 	@echo "make soak       kills real runs KILLS (500) times at random instants, fails the disk at every write; makes 100,000 shards, a million pairs"
 	@echo "make bench      speed, as ratios to this machine's peak and to PyTorch; whole stages on 1 and 2 ranks (ROUNDS=1 for a shorter one)"

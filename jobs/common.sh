@@ -5,10 +5,17 @@ set -u -o pipefail
 export LC_ALL=C
 export OPENBLAS_NUM_THREADS=1 # a rank a core: threads on top would only get into each other's way
 if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi # containers
+# A host that is gone sends nothing, not even that it is gone. Open MPI's daemons ask each other, but by default so rarely that a job hangs for eight
+# minutes. So: after 30 seconds of silence, every 5 seconds, and the 6th time without an answer ends the job on all hosts. A minute in all, in which a
+# network may recover.
+export OMPI_MCA_oob_tcp_keepalive_time="${OMPI_MCA_oob_tcp_keepalive_time:-30}"
+export OMPI_MCA_oob_tcp_keepalive_intvl="${OMPI_MCA_oob_tcp_keepalive_intvl:-5}"
+export OMPI_MCA_oob_tcp_keepalive_probes="${OMPI_MCA_oob_tcp_keepalive_probes:-6}"
 
 stages=(prepare pretrain extract train-sampler train-generator generate train-recognizer evaluate)
 sets=(visible pairs test) # image sets that prepare makes
 stopped=75                # exit code of the programs: stopped by a signal, all is saved, run again
+lost=205                  # exit code of mpirun: a host, or the way to it, is lost; no program has one beyond 125
 
 die() { # message: a mistake in what we were told
   echo "${0##*/}: error: $1" >&2
@@ -205,6 +212,10 @@ step() {
     echo "== $name: stopped by a signal; the same command continues"
     exit $stopped
   fi
+  if [ $code = $lost ]; then
+    echo "== $name: a host was lost, or the way to it; the same command continues where it had saved" >&2
+    exit $lost
+  fi
   if [ $code != 0 ]; then
     echo "== $name: failed, exit code $code" >&2 # why is the program's to say
     exit $code
@@ -305,8 +316,9 @@ slurm_job() {
   run_stage "$1"
 }
 
+# A job whose shell survives a lost node would end as failed before Slurm knows of the loss, and with it the chain.
 back_into_queue() { # exit code of the stage
-  [ "$1" = $stopped ] || return 0
+  [ "$1" = $stopped ] || [ "$1" = $lost ] || return 0
   if [ "${SLURM_RESTART_COUNT:-0}" -ge "${conf[max_restarts]}" ]; then
     echo "${0##*/}: error: restarted $SLURM_RESTART_COUNT times already (max_restarts)" >&2
     return 0

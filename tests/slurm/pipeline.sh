@@ -1,7 +1,7 @@
 #!/bin/bash
-# The pipeline on a real Slurm of two nodes: as it should go, out of time, with a node that dies, with an array task that fails. What comes out
-# is what mpirun alone gives, byte by byte.
-# limit: 600 seconds
+# The pipeline on a real Slurm of two nodes: as it should go, out of time, with either node dying, with array tasks that fail or are killed. What
+# comes out is what mpirun alone gives, byte by byte.
+# limit: 900 seconds
 # shellcheck disable=SC2154 # lib.sh sets build, scratch, output, run_limit
 # shellcheck source=tests/stages/lib.sh
 . "$(dirname "$0")/../stages/lib.sh"
@@ -32,13 +32,6 @@ slurm() { # folder, further lines: a configuration of its own
 }
 submit() { timeout -k 5 "$run_limit" "$root/jobs/slurm/submit" "$@"; }
 job_of() { sed -n "s/^$1: job \([0-9]*\).*/\1/p" "$output" | tail -n 1; }
-same_results() { # folder: all that the pipeline made, but logs and what depends on time
-  local f
-  for f in recognizer-visible/recognizer.h5 features sampler/sampler.h5 generator/generator.h5 generated recognizer/recognizer.h5; do
-    check "$1: the same $f" diff -r "plain/$f" "$1/$f"
-  done
-}
-
 check "with mpirun" timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" plain.conf
 
 # ---- as it should go
@@ -50,45 +43,54 @@ last=$(job_of evaluate)
 wait_for "all jobs end" 150 no_jobs
 is "the last one" "$(state_of "$last")" "COMPLETED "
 check "on both nodes" grep -q "^NodeList=n\[1-2\]\|NodeList=n\[1-2\]" <(scontrol show job "$last")
-same_results normal
+same_results plain normal
 
 # ---- out of time, and a node that dies: one long stage
 
 weights=recognizer-visible/recognizer.h5
-pretraining() { # folder, steps: a project of this one stage
-  slurm "$1" "visible_with =" "visible = plain/visible.h5" "pretrain_options = --steps $2 --batch 8 --micro-batch 4 --checkpoint-every 200"
-}
 alone() { # folder, options: that stage as a job of its own
   DVG_ROOT=$root timeout -k 5 "$run_limit" sbatch --parsable --nodes=2 --ntasks-per-node=1 --mem-per-cpu=500M "${@:2}" --output="$1.log" \
     "$root/jobs/slurm/pretrain.sbatch" "$1.conf"
 }
 # is_done NAME FOLDER STEPS: $job is, was continued from a checkpoint, and has the weights of mpirun alone.
 is_done() {
-  wait_for "$1: is done in the end" 240 no_jobs
+  wait_for "$1: is done in the end" 300 no_jobs
   is "$1: ended well" "$(state_of "$job")" "COMPLETED "
   check "$1: went on from a checkpoint" grep -q "continuing after step [1-9][0-9]* of" "$2.log"
-  pretraining "whole_$2" "$3"
-  check "$1: with mpirun" timeout -k 5 $((run_limit * 5)) "$root/jobs/pipeline" "whole_$2.conf" pretrain
-  check "$1: the same weights" cmp "whole_$2/$weights" "$2/$weights"
+  pretraining "whole_$3" "$3"
+  check "$1: with mpirun" timeout -k 5 $((run_limit * 5)) "$root/jobs/pipeline" "whole_$3.conf" pretrain
+  check "$1: the same weights" cmp "whole_$3/$weights" "$2/$weights"
 }
 
-# The controller looks at the time left now and then, some ten seconds after the start: the stage must take longer than that.
-pretraining late 40000
+# The controller looks at the time left now and then, some ten seconds after the start: the stage must take longer than that, here and now.
+enough=500
+pretraining whole_$enough $enough
+start=$(date +%s%N)
+check "how fast it is here" timeout -k 5 $((run_limit * 5)) "$root/jobs/pipeline" whole_$enough.conf pretrain
+n_late=$((enough * 60000 / (($(date +%s%N) - start) / 1000000 + 1)))
+pretraining late $n_late
 check "submit one with too little time" alone late --time=1 --signal=B:USR1@58
 job=$(cat "$output")
 wait_for "it is out of time, and goes back into the queue" 60 requeued "$job"
 check "it has more time from here on" scontrol update JobId="$job" TimeLimit=20
-is_done "out of time" late 40000
-check "it had stopped at a step" grep -q "stopped after step [0-9]* of 40000" late.log
+is_done "out of time" late $n_late
+check "it had stopped at a step" grep -q "stopped after step [0-9]* of $n_late" late.log
 
-pretraining node 6000
-check "submit one whose node dies" alone node --time=20
-job=$(cat "$output")
-wait_for "it has saved something" 60 test -e node/recognizer-visible/pretrain.checkpoint.h5
-kill_node n1 "$job" # where the job's shell is
-wait_for "it goes back into the queue" 60 requeued "$job"
-node n1
-is_done "a node that died" node 6000
+# dies NODE FOLDER: that node is lost as soon as the job has saved something, and comes back after the job was requeued.
+dies() {
+  pretraining "$2" 1500
+  check "submit one whose $1 dies" alone "$2" --time=20
+  job=$(cat "$output")
+  wait_for "it has saved something" 60 test -e "$2/recognizer-visible/pretrain.checkpoint.h5"
+  kill_node "$1" "$job"
+  wait_for "it goes back into the queue" 60 requeued "$job"
+  node "$1"
+}
+dies n1 shell # where the job's shell is: Slurm finds out and requeues
+is_done "a node that died" shell 1500
+dies n2 other # the shell lives, mpirun tells it: it must requeue by itself, or the job has failed
+is_done "a node without the job's shell died" other 1500
+check "it was told by mpirun" grep -q '^== pretrain: a host was lost' other.log
 
 # ---- an array task that fails
 
@@ -103,5 +105,32 @@ check "the other parts are there" test -f broken/generated/shard-000000.h5 -a -f
 rmdir broken/generated/shard-000001.h5
 check "submit again" submit broken.conf
 wait_for "and it ends" 150 no_jobs
-same_results broken
+same_results plain broken
+
+# ---- an array task that is killed, as by a lack of memory
+
+lent() { # folder: generation alone, with the models of plain/, long enough to be hit
+  toy_config "$1.conf" "$1" "recognizer = plain/recognizer-visible/recognizer.h5" "sampler = plain/sampler/sampler.h5" \
+    "generator = plain/generator/generator.h5" "pairs_with =" "pairs = plain/pairs.h5" "test_with =" "count = 3000" "per_shard = 20"
+}
+tasks() { # folder, options
+  DVG_ROOT=$root DVG_TASKS=3 timeout -k 5 "$run_limit" sbatch --parsable --ntasks=1 --mem-per-cpu=500M --output="$1-%a.log" "${@:2}" \
+    "$root/jobs/slurm/generate.sbatch" "$1.conf"
+}
+lent whole_set
+lent killed
+check "an array" tasks killed --array=1-3
+job=$(cat "$output")
+wait_for "a task has a shard" 60 test -e killed/generated/shard-000001.h5
+check "its program is killed" pkill -KILL -f "^$build/bin/dvg-generate .*--out killed/generated .*--part 2/3"
+wait_for "all tasks end" 120 no_jobs
+is "the others are whole" "$(state_of "$job")" "COMPLETED FAILED "
+check "the killed one again" scontrol requeue "${job}_2"
+wait_for "ends" 120 no_jobs
+is "well" "$(state_of "$job")" "COMPLETED "
+check "with what was there" grep -q "[1-9][0-9]* of 50 shards are there already" killed-2.log
+check "then the index" tasks killed
+wait_for "which ends" 120 no_jobs
+check "the same set with mpirun" timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" whole_set.conf generate
+check "the same bytes" diff -r whole_set/generated killed/generated
 summary
