@@ -155,7 +155,7 @@ install: all
 	install -m 644 $(BUILD)/docs/man1/*.1 $(SHARE)/man/man1
 	for p in $(notdir $(PROGRAMS)); do install -m 644 $(BUILD)/docs/completion/dvgface $(SHARE)/bash-completion/completions/$$p || exit 1; done
 	sed 's|@PREFIX@|$(PREFIX)|g; s|@VERSION@|$(VERSION)|g' jobs/install/modulefile.in >$(SHARE)/dvgface/modulefiles/dvgface/$(VERSION)
-	install jobs/pipeline $(SHARE)/dvgface/jobs
+	install jobs/pipeline jobs/plan $(SHARE)/dvgface/jobs
 	install -m 644 jobs/README.md jobs/common.sh jobs/pipeline.conf $(SHARE)/dvgface/jobs
 	install jobs/slurm/* $(SHARE)/dvgface/jobs/slurm
 demo: all

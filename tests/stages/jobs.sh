@@ -15,7 +15,7 @@ pipeline() { timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" "$@"; }
 submit() { timeout -k 5 "$run_limit" "$root/jobs/slurm/submit" "$@"; }
 lines() { grep -cE -- "$1" "$output"; } # of the last command's output
 
-for script in "$root"/jobs/*.sh "$root"/jobs/{pipeline,quick-start,toy-seeds,ablations,real-faces,table} "$root"/jobs/slurm/*; do
+for script in "$root"/jobs/*.sh "$root"/jobs/{pipeline,plan,quick-start,toy-seeds,ablations,real-faces,table} "$root"/jobs/slurm/*; do
   check "${script##*/} is bash" bash -n "$script"
 done
 
