@@ -38,4 +38,37 @@ is "a file is not ours to complete" "$(complete_words dvg-generate --bank '')" "
 if command -v groff >/dev/null; then
   is "the pages are sound" "$(groff -man -Tutf8 -ww -z "$prefix"/share/man/man1/*.1 2>&1)" ""
 else skip "the pages are sound: no groff here"; fi
+
+# ---- the recipes, as far as they can be tried without Spack and Apptainer
+
+recipe=$root/jobs/install/spack/package.py definition=$root/jobs/install/dvgface.def
+if command -v python3 >/dev/null; then
+  check "Spack's recipe is Python" python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$recipe"
+else skip "Spack's recipe: no python3 here"; fi
+asked=$(sed -n '/^DEPENDENCIES/,/[^\\]$/p' "$root/Makefile" | grep -oE '[a-z0-9-]+:' | tr -d : |
+  sed 's/^ompi-c$/openmpi/; s/^libjpeg$/libjpeg-turbo/; s/^libcrypto$/openssl/; s/^libcjson$/cjson/' | sort)
+is "its libraries are the Makefile's" "$(sed -nE 's/^ *depends_on\("([a-z0-9-]+)[^"]*"\).*/\1/p' "$recipe" | sort)" "$asked"
+
+section() { awk -v want="%$1" -v k="$2" '/^%/ { on = $1 == want && ++n[$1] == k; next } /^Bootstrap/ { on = 0 } on' "$definition"; }
+for k in 1 2; do
+  section post $k >"$scratch/post"
+  check "Apptainer's %post $k is there" test -s "$scratch/post"
+  check "and shell" sh -n "$scratch/post"
+done
+section test 1 >"$scratch/test"
+sed "s|/tmp/|$scratch/|g; s|/opt/dvgface/bin|$prefix/bin|" "$scratch/test" >"$scratch/test.here"
+check "its %test, here" sh -e "$scratch/test.here"
+mkdir "$scratch/src"
+section files 1 | while read -r from _; do cp -r "$root/$from" "$scratch/src"; done
+read -ra flags <<<"$(pkg-config --cflags ompi-c openblas hdf5 libpng libjpeg libcrypto libarchive libcjson cunit)"
+compile() { (cd "$scratch/src" && gcc -std=gnu11 -DDVG_VERSION='""' -I. "${flags[@]}" -MM {mpi,io,stages}/*.c {common,stages}/*/*.c); }
+check "its %files are enough to compile" compile
+check "and to install" make -s -n -C "$scratch/src" install PREFIX=/opt/dvgface
+check "with the scripts" test -x "$scratch/src/jobs/install/docs" -a -x "$scratch/src/jobs/install-dependencies"
+if command -v dpkg-query >/dev/null; then
+  lacking=$(for f in "$prefix"/bin/*; do ldd "$f"; done | sed -nE 's/^\s*(lib(mpi|openblas|hdf5_serial|png16|jpeg|crypto|archive|cjson)\.[^ ]*) => ([^ ]*).*/\3/p' | sort -u |
+    while read -r f; do dpkg-query -S "$(readlink -f "$f")"; done | cut -d : -f 1 | sort -u |
+    while read -r p; do grep -qw -- "$p" <(section post 2) || echo "$p"; done)
+  is "its packages have the programs' libraries" "$lacking" ""
+else skip "the image's packages: no dpkg here"; fi
 summary
