@@ -142,6 +142,20 @@ check "the same weights" cmp whole/recognizer-visible/recognizer.h5 stopped/reco
 check "and again" slurm_job 2
 says "skips" "== pretrain: there already"
 is "no more requeued" "$(wc -l <scontrol.log | tr -d ' ')" 1
+# shellcheck disable=SC2016 # the script expands it
+printf '#!/bin/sh\nexit ${code_of_mpirun}\n' >fake/unlucky && chmod +x fake/unlucky
+sed "s/^out = .*/out = unlucky/" whole.conf >unlucky.conf
+echo "slurm_launcher = unlucky" >>unlucky.conf
+unlucky() { # code
+  SLURM_JOB_ID=80 SLURM_NTASKS=2 code_of_mpirun=$1 DVG_ROOT=$root bash "$root/jobs/slurm/pretrain.sbatch" unlucky.conf >"$output" 2>"$output.err"
+}
+unlucky 205
+is "a host that is lost: exit code" $? 205
+says "is said" "^== pretrain: a host was lost, or the way to it; the same command continues"
+is "requeued" "$(tail -n 1 scontrol.log)" "requeue 80"
+unlucky 137
+is "a program that is killed: exit code" $? 137
+is "not requeued" "$(wc -l <scontrol.log | tr -d ' ')" 2
 rm run/generated/shard-00000[12].h5 run/generated/index.h5
 task() { # number
   SLURM_JOB_ID=79 SLURM_ARRAY_JOB_ID=78 SLURM_ARRAY_TASK_ID=$1 SLURM_NTASKS=2 DVG_ROOT=$root DVG_TASKS=3 \
