@@ -1,16 +1,27 @@
 #include "stages/features.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
 #include "common/base/log.h"
-#include "stages/embed.h"
+#include "common/models/models.h"
 
 // Rows are read into buffers of their proper size.
-static enum dvg_status check_shapes(const struct dvg_features *f) {
+static enum dvg_status check_shapes(struct dvg_features *f) {
   const struct dvg_artifact *a = dvg_shard_reader_first(f->reader);
   int n_dims;
   int64_t dims[DVG_MAX_DIMS];
+  const int64_t wanted = f->width; // 0: any
   DVG_TRY(dvg_artifact_shape(a, "feature", NULL, &n_dims, dims));
-  if (n_dims != 2 || dims[1] != DVG_CODE)
-    return dvg_fail(DVG_ERROR_INPUT, "%s: 'feature' is no set of vectors of %d values", f->folder, DVG_CODE);
+  if (n_dims != 2 || dims[1] < 1 || dims[1] > DVG_FEATURE_MAX_WIDTH)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: 'feature' is no set of vectors of up to %d values", f->folder,
+                    DVG_FEATURE_MAX_WIDTH);
+  if (wanted && dims[1] != wanted)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: 'feature' is no set of vectors of %lld values", f->folder,
+                    (long long)wanted);
+  f->width = dims[1];
   DVG_TRY(dvg_artifact_shape(a, "identity", NULL, &n_dims, dims));
   return n_dims == 1 ? DVG_OK
                      : dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' is not one number a feature", f->folder);
@@ -24,23 +35,68 @@ static enum dvg_status open_here(void *context) {
   return f->n > 0 ? DVG_OK : dvg_fail(DVG_ERROR_INPUT, "%s: holds no features", f->folder);
 }
 
-enum dvg_status dvg_features_open(struct dvg_features *f, const struct dvg_world *w, const char *folder) {
-  *f = (struct dvg_features){.folder = folder};
+static enum dvg_status open_width(struct dvg_features *f, const struct dvg_world *w, const char *folder,
+                                  int64_t width) {
+  *f = (struct dvg_features){.folder = folder, .width = width};
   DVG_TRY(dvg_world_root_first(w, open_here, f));
   return dvg_stage_check_shards(w, f->reader);
+}
+
+enum dvg_status dvg_features_open(struct dvg_features *f, const struct dvg_world *w, const char *folder) {
+  return open_width(f, w, folder, DVG_CODE);
+}
+
+enum dvg_status dvg_features_open_any(struct dvg_features *f, const struct dvg_world *w, const char *folder) {
+  return open_width(f, w, folder, 0);
 }
 
 void dvg_features_close(struct dvg_features *f) {
   dvg_shard_reader_close(&f->reader);
 }
 
+enum dvg_status dvg_features_load(float *x, const struct dvg_features *f, int64_t first, int64_t count) {
+  return dvg_shard_reader_read(f->reader, "feature", DVG_F32, first, count, x);
+}
+
+enum dvg_status dvg_features_check(const float *x, const struct dvg_features *f, int64_t first, int64_t count) {
+  for (int64_t i = 0; i < count; i++) {
+    double sum = 0;
+    for (int64_t k = 0; k < f->width; k++) sum += (double)x[i * f->width + k] * x[i * f->width + k];
+    if (!(fabs(sum - 1) <= 1e-3)) // true for NaN as well
+      return dvg_fail(DVG_ERROR_INPUT, "%s: feature %lld is not of length 1", f->folder, (long long)(first + i));
+  }
+  return DVG_OK;
+}
+
 enum dvg_status dvg_features_read(float *x, const struct dvg_features *f, int64_t row) {
-  DVG_TRY(dvg_shard_reader_read(f->reader, "feature", DVG_F32, row, 1, x));
-  if (dvg_embed_bad(x, 1) < 0) return DVG_OK;
-  return dvg_fail(DVG_ERROR_INPUT, "%s: feature %lld is not of length 1", f->folder, (long long)row);
+  DVG_TRY(dvg_features_load(x, f, row, 1));
+  return dvg_features_check(x, f, row, 1);
 }
 
 enum dvg_status dvg_features_people(int64_t *person, const struct dvg_features *f, int64_t first,
                                     int64_t count) {
   return dvg_shard_reader_read(f->reader, "identity", DVG_I64, first, count, person);
+}
+
+enum dvg_status dvg_features_sources(int64_t *source, const struct dvg_features *f, int64_t first,
+                                     int64_t count) {
+  return dvg_shard_reader_read(f->reader, "source", DVG_I64, first, count, source);
+}
+
+// The digest is the last word of a line "role name digest": a name may hold blanks.
+enum dvg_status dvg_features_input(char digest[DVG_DIGEST_TEXT], const struct dvg_features *f,
+                                   const char *role) {
+  char *text = NULL, *rest = NULL;
+  const size_t length = strlen(role);
+  digest[0] = 0;
+  DVG_TRY(dvg_artifact_get_text(dvg_shard_reader_first(f->reader), "inputs", &text));
+  for (char *line = strtok_r(text, "\n", &rest); line && !digest[0]; line = strtok_r(NULL, "\n", &rest)) {
+    const char *last = strrchr(line, ' ');
+    if (strncmp(line, role, length) == 0 && line[length] == ' ' && last && strlen(last + 1) == DVG_DIGEST_TEXT - 1)
+      snprintf(digest, DVG_DIGEST_TEXT, "%s", last + 1);
+  }
+  dvg_free(&text);
+  return digest[0] ? DVG_OK
+                   : dvg_fail(DVG_ERROR_INPUT, "%s: its lineage doesn't say of which %s it was made", f->folder,
+                              role);
 }

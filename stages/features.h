@@ -10,14 +10,27 @@ struct dvg_features {
   struct dvg_shard_reader *reader;
   const char *folder; // borrowed
   int64_t n;          // features, at least 1
+  int64_t width;      // values of a feature
 };
+
+enum { DVG_FEATURE_MAX_WIDTH = 65536 };
 
 // Collective. Opens a folder of features of DVG_CODE values and looks at all its shards; DVG_ERROR_INPUT for another shape. Close with dvg_features_close.
 DVG_CHECKED enum dvg_status dvg_features_open(struct dvg_features *f, const struct dvg_world *w, const char *folder);
+// The same for features of any length up to DVG_FEATURE_MAX_WIDTH.
+DVG_CHECKED enum dvg_status dvg_features_open_any(struct dvg_features *f, const struct dvg_world *w, const char *folder);
 void dvg_features_close(struct dvg_features *f);
-// Not collective. x (DVG_CODE) = feature `row`; DVG_ERROR_INPUT when it is no unit vector.
+// Not collective. x (width) = feature `row`; DVG_ERROR_INPUT when it is no unit vector.
 DVG_CHECKED enum dvg_status dvg_features_read(float *x, const struct dvg_features *f, int64_t row);
+// Not collective. x (count,width) = the features [first, first + count), which need not be of length 1: see dvg_features_check.
+DVG_CHECKED enum dvg_status dvg_features_load(float *x, const struct dvg_features *f, int64_t first, int64_t count);
+// Not collective. Whether the features loaded from `first` on are unit vectors: DVG_ERROR_INPUT names the first that isn't.
+DVG_CHECKED enum dvg_status dvg_features_check(const float *x, const struct dvg_features *f, int64_t first, int64_t count);
 // Not collective. person (count) = whose the features [first, first + count) are.
 DVG_CHECKED enum dvg_status dvg_features_people(int64_t *person, const struct dvg_features *f, int64_t first, int64_t count);
+// Not collective. source (count) = which image of their source they were made of.
+DVG_CHECKED enum dvg_status dvg_features_sources(int64_t *source, const struct dvg_features *f, int64_t first, int64_t count);
+// Not collective. digest = that of the input `role` ("images", "weights") of which the features were made; DVG_ERROR_INPUT where their lineage has none.
+DVG_CHECKED enum dvg_status dvg_features_input(char digest[DVG_DIGEST_TEXT], const struct dvg_features *f, const char *role);
 
 #endif

@@ -42,8 +42,8 @@ static enum dvg_status same_int(const struct dvg_artifact *file, const char *nam
 
 static enum dvg_status check_terms(const struct dvg_artifact *file, const struct dvg_against_terms *t) {
   const struct dvg_side *g = &t->protocol->gallery, *q = &t->protocol->probes;
-  DVG_TRY(same_text(file, "gallery_digest", dvg_artifact_digest(g->set->file)));
-  DVG_TRY(same_text(file, "probe_digest", dvg_artifact_digest(q->set->file)));
+  DVG_TRY(same_text(file, "gallery_digest", g->images_digest));
+  DVG_TRY(same_text(file, "probe_digest", q->images_digest));
   DVG_TRY(same_column(file, "gallery_row", g->row, g->n));
   DVG_TRY(same_column(file, "probe_row", q->row, q->n));
   DVG_TRY(same_text(file, "far_convention", t->far_convention));

@@ -20,14 +20,18 @@ static const struct dvg_option options[] = {
                     "packed images of the gallery [--images]"),
     DVG_OPTION_PATH(struct dvg_evaluate, probe_images, "probe-images", "",
                     "packed images of the probes [--images]"),
+    DVG_OPTION_PATH(struct dvg_evaluate, gallery_features, "gallery-features", "",
+                    "folder of features (dvg-extract) of the gallery, in place of images"),
+    DVG_OPTION_PATH(struct dvg_evaluate, probe_features, "probe-features", "",
+                    "folder of features, by the same weights, of the probes"),
     DVG_OPTION_PATH(struct dvg_evaluate, pairs, "pairs", "",
                     "folder of a generated pair set, to judge its quality"),
-    DVG_OPTION_PATH(struct dvg_evaluate, weights, "weights", NULL,
-                    "weight file of the recogniser (lightcnn29v2)"),
+    DVG_OPTION_PATH(struct dvg_evaluate, weights, "weights", "",
+                    "weight file of the recogniser (lightcnn29v2): for images and pairs"),
     DVG_OPTION_PATH(struct dvg_evaluate, out, "out", NULL, "folder for the results"),
     DVG_OPTION_TEXT(struct dvg_evaluate, name, "name", "", "title of this evaluation"),
     DVG_OPTION_TEXT(struct dvg_evaluate, gallery_domain, "gallery-domain", "VIS",
-                    "domain of the gallery images"),
+                    "domain of the gallery images; of features just a name"),
     DVG_OPTION_TEXT(struct dvg_evaluate, probe_domain, "probe-domain", "NIR", "domain of the probe images"),
     DVG_OPTION_INT(struct dvg_evaluate, gallery_per_person, "gallery-per-person", "0", 0, 1000000,
                    "gallery images a person; 0: all"),
@@ -70,16 +74,39 @@ const struct dvg_stage dvg_stage_evaluate = {.program = "dvg-evaluate",
 
 // ---- settings
 
+// Whether gallery and probes are features, which go with no choice of images.
+static enum dvg_status check_features(const struct dvg_evaluate *s) {
+  if (!s->gallery_features[0] || !s->probe_features[0])
+    return dvg_fail(DVG_ERROR_USAGE, "--gallery-features and --probe-features need each other");
+  if (s->images[0] || s->gallery_images[0] || s->probe_images[0])
+    return dvg_fail(DVG_ERROR_USAGE, "--gallery-features come in place of images: give the one or the other");
+  if (s->protocol[0]) return dvg_fail(DVG_ERROR_USAGE, "--protocol lists images: it goes with no features");
+  if (s->gallery_per_person)
+    return dvg_fail(DVG_ERROR_USAGE, "--gallery-per-person chooses images: of features all are taken");
+  if (s->weights[0] && !s->pairs[0])
+    return dvg_fail(DVG_ERROR_USAGE, "--weights are for images and pairs: features are made already");
+  return DVG_OK;
+}
+
+static int of_features(const struct dvg_evaluate *s) {
+  return s->gallery_features[0] || s->probe_features[0];
+}
+
 // Which files hold gallery and probes; NULL, NULL: no protocol is asked for.
 static enum dvg_status choose_paths(const struct dvg_evaluate *s, const char **gallery, const char **probes) {
+  if (of_features(s)) {
+    *gallery = s->gallery_features;
+    *probes = s->probe_features;
+    return check_features(s);
+  }
   *gallery = s->gallery_images[0] ? s->gallery_images : s->images;
   *probes = s->probe_images[0] ? s->probe_images : s->images;
   if (!(*gallery)[0] && !(*probes)[0]) {
     *gallery = *probes = NULL;
     if (!s->pairs[0])
       return dvg_fail(DVG_ERROR_USAGE,
-                      "nothing to evaluate: give --images (or --gallery-images and --probe-images) or "
-                      "--pairs");
+                      "nothing to evaluate: give --images (or --gallery-images and --probe-images), "
+                      "--gallery-features and --probe-features, or --pairs");
     return DVG_OK;
   }
   if (!(*gallery)[0]) return dvg_fail(DVG_ERROR_USAGE, "--probe-images needs --gallery-images (or --images)");
@@ -136,12 +163,12 @@ static enum dvg_status begin_file(struct output *out, const struct dvg_report *r
   char *path = NULL;
   DVG_TRY(dvg_lineage_init(&l, out->options));
   enum dvg_status status;
-  dvg_lineage_add(&l, "weights", s->weights, out->weights_digest);
+  if (s->weights[0]) dvg_lineage_add(&l, "weights", s->weights, out->weights_digest);
   if (r->protocol) {
     const struct dvg_side *g = &r->protocol->gallery, *q = &r->protocol->probes;
-    const char *path_g = dvg_artifact_path(g->set->file), *path_q = dvg_artifact_path(q->set->file);
-    dvg_lineage_add(&l, g->set == q->set ? "images" : "gallery", path_g, dvg_artifact_digest(g->set->file));
-    if (g->set != q->set) dvg_lineage_add(&l, "probes", path_q, dvg_artifact_digest(q->set->file));
+    const int one = g->set && g->set == q->set;
+    dvg_lineage_add(&l, one ? "images" : "gallery", g->path, g->digest);
+    if (!one) dvg_lineage_add(&l, "probes", q->path, q->digest);
   }
   if (r->quality) dvg_lineage_add(&l, "pairs", s->pairs, r->quality->digest);
   if (r->training) dvg_lineage_add(&l, "training", s->training, r->training->digest);
@@ -271,7 +298,8 @@ static enum dvg_status recognition_create(struct recognition *c, const struct dv
     struct dvg_report *r = &c->report[c->n];
     *r = *like;
     if (c->folds.n > 0) asked.fold = &c->folds.list[c->n];
-    DVG_TRY(dvg_protocol_create(&c->protocol[c->n], c->w, &asked));
+    if (of_features(s)) DVG_TRY(dvg_protocol_of_features(&c->protocol[c->n], c->w, c->gallery, c->probes));
+    else DVG_TRY(dvg_protocol_create(&c->protocol[c->n], c->w, &asked));
     r->protocol = &c->protocol[c->n];
     DVG_TRY(said_once(c->w, check_fars, r));
     DVG_TRY(dvg_world_agree(c->w, c->w->rank == 0 ? open_against(c, c->n) : DVG_OK));
@@ -339,6 +367,8 @@ static enum dvg_status check_settings(struct recognition *c, struct dvg_report *
   const struct dvg_evaluate *s = r->settings;
   DVG_TRY(choose_paths(s, &c->gallery, &c->probes));
   DVG_TRY(choose_fars(r, s->far));
+  if (!s->weights[0] && (s->pairs[0] || !of_features(s)))
+    return dvg_fail(DVG_ERROR_USAGE, "--weights is missing: images and pairs need a recogniser");
   if (s->against[0] && !c->gallery)
     return dvg_fail(DVG_ERROR_USAGE, "--against compares recognition: it needs --images too");
   if (s->protocol[0] && !c->gallery)
@@ -366,7 +396,7 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
 
   if (c.gallery) DVG_TRY_GOTO(recognition_create(&c, &r));
   DVG_TRY_GOTO(dvg_stage_make_folder(w, s->out));
-  DVG_TRY_GOTO(dvg_embedder_create(&embedder, w, s->weights));
+  if (s->weights[0]) DVG_TRY_GOTO(dvg_embedder_create(&embedder, w, s->weights));
   // All inputs are looked at before the first image is embedded: the protocols' here, the pairs in their turn,
   // which is first.
   for (int64_t i = 0; i < c.n; i++) DVG_TRY_GOTO(dvg_protocol_check(&c.protocol[i], w, &embedder));

@@ -1,5 +1,6 @@
 #include "stages/evaluate/protocol.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,9 @@ static int64_t padded(int64_t n, int64_t tile) {
 static enum dvg_status take_rows(struct dvg_side *side, const struct dvg_image_set *set,
                                  const unsigned char *marked, const int64_t *person_of, int64_t tile) {
   side->set = set;
+  side->path = dvg_artifact_path(set->file);
+  snprintf(side->digest, sizeof side->digest, "%s", dvg_artifact_digest(set->file));
+  memcpy(side->images_digest, side->digest, sizeof side->digest);
   for (int64_t i = 0; i < set->N; i++) side->n += marked[i];
   DVG_TRY(DVG_NEW(&side->row, side->n, "rows of images"));
   DVG_TRY(DVG_NEW(&side->person, side->n, "people of images"));
@@ -112,23 +116,37 @@ static enum dvg_status match_people(int64_t *number, const struct dvg_image_set 
 
 // ---- the protocol
 
-static enum dvg_status count_scores(struct dvg_protocol *p, const struct dvg_protocol_options *o) {
+enum dvg_status dvg_protocol_count(struct dvg_protocol *p, int64_t n_gallery_numbers,
+                                   const int64_t *probe_person, int64_t n_probe_numbers) {
   const struct dvg_side *g = &p->gallery, *q = &p->probes;
-  DVG_TRY(DVG_NEW(&p->gallery_images, g->set->n_people, "counters of people"));
+  p->n_gallery_numbers = n_gallery_numbers;
+  DVG_TRY(DVG_NEW(&p->gallery_images, n_gallery_numbers, "counters of people"));
   DVG_TRY(DVG_NEW(&p->probe_number, q->n, "people of probes"));
   int64_t *number = NULL; // counted from 1
-  DVG_TRY(DVG_NEW(&number, q->set->n_people, "people of probes"));
+  DVG_TRY(DVG_NEW(&number, n_probe_numbers, "people of probes"));
   for (int64_t i = 0; i < g->n; i++) p->n_gallery_people += p->gallery_images[g->person[i]]++ == 0;
   for (int64_t i = 0; i < q->n; i++) {
     int64_t n = q->person[i] < 0 ? 0 : p->gallery_images[q->person[i]];
     p->n_strangers += n == 0;
     p->n_genuine += n;
     p->n_impostor += g->n - n;
-    int64_t *own = &number[q->set->identity[q->row[i]]];
+    int64_t *own = &number[probe_person[i]];
     if (*own == 0) *own = ++p->n_probe_people;
     p->probe_number[i] = *own - 1;
   }
   dvg_free(&number);
+  return DVG_OK;
+}
+
+static enum dvg_status count_scores(struct dvg_protocol *p, const struct dvg_protocol_options *o) {
+  const struct dvg_side *q = &p->probes;
+  int64_t *probe_person = NULL;
+  DVG_TRY(DVG_NEW(&probe_person, q->n, "people of probes"));
+  for (int64_t i = 0; i < q->n; i++) probe_person[i] = q->set->identity[q->row[i]];
+  enum dvg_status status =
+      dvg_protocol_count(p, p->gallery.set->n_people, probe_person, q->set->n_people);
+  dvg_free(&probe_person);
+  DVG_TRY(status);
   if (o->fold && (p->n_genuine == 0 || p->n_impostor == 0))
     return dvg_fail(DVG_ERROR_INPUT, "fold %s: %s", o->fold->name,
                     p->n_genuine == 0 ? "no probe shows a person of the gallery"
@@ -198,7 +216,7 @@ static enum dvg_status choose_of(void *context) {
 
 enum dvg_status dvg_protocol_create(struct dvg_protocol *p, const struct dvg_world *w,
                                     const struct dvg_protocol_options *o) {
-  *p = (struct dvg_protocol){.same_set = strcmp(o->gallery_path, o->probe_path) == 0};
+  *p = (struct dvg_protocol){.width = DVG_CODE, .same_set = strcmp(o->gallery_path, o->probe_path) == 0};
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_stage_open_images(&p->set[0], w, o->gallery_path));
   if (!p->same_set) DVG_TRY_GOTO(dvg_stage_open_images(&p->set[1], w, o->probe_path));
@@ -222,7 +240,10 @@ void dvg_protocol_free(struct dvg_protocol *p) {
   free_side(&p->probes);
   dvg_free(&p->gallery_images);
   dvg_free(&p->probe_number);
-  for (int i = 0; i < 2; i++) dvg_image_set_close(&p->set[i]);
+  for (int i = 0; i < 2; i++) {
+    dvg_image_set_close(&p->set[i]);
+    dvg_features_close(&p->features[i]);
+  }
 }
 
 // ---- embeddings
@@ -238,6 +259,7 @@ static enum dvg_status check_size(const struct dvg_side *side, const struct dvg_
 
 enum dvg_status dvg_protocol_check(const struct dvg_protocol *p, const struct dvg_world *w,
                                    const struct dvg_embedder *e) {
+  if (!p->gallery.set) return DVG_OK;
   enum dvg_status status = w->rank == 0 ? check_size(&p->gallery, e) : DVG_OK;
   if (status == DVG_OK && w->rank == 0) status = check_size(&p->probes, e);
   return dvg_world_agree(w, status);
@@ -280,6 +302,7 @@ done:
 
 enum dvg_status dvg_protocols_embed(struct dvg_protocol *p, int64_t n, const struct dvg_world *w,
                                     struct dvg_embedder *e) {
+  if (!p->gallery.set) return DVG_OK;
   if (n == 1) { // without a copy: a gallery may be large
     for (int role = 0; role < DVG_N_ROLES; role++) {
       struct dvg_side *s = side_of(p, role);

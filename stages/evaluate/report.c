@@ -179,8 +179,8 @@ static enum dvg_status write_attributes(struct dvg_artifact *a, const struct dvg
     snprintf(name, sizeof name, "tar_at_far_%g", r->far[i]);
     DVG_TRY(set_real(a, name, r->at[i].tar));
   }
-  DVG_TRY(dvg_artifact_set_text(a, "gallery_digest", dvg_artifact_digest(p->gallery.set->file)));
-  DVG_TRY(dvg_artifact_set_text(a, "probe_digest", dvg_artifact_digest(p->probes.set->file)));
+  DVG_TRY(dvg_artifact_set_text(a, "gallery_digest", p->gallery.images_digest));
+  DVG_TRY(dvg_artifact_set_text(a, "probe_digest", p->probes.images_digest));
   DVG_TRY(set_real(a, "eer", r->eer));
   return set_real(a, "auc", r->auc);
 }

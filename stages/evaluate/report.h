@@ -4,7 +4,7 @@
 //     gallery_domain, probe_domain, gallery_images, gallery_people, probe_images, probe_people,
 //     probes_without_gallery, genuine, impostor, rank_1, rank_5, rank_10 (as far as the gallery has that many
 //     images), eer, auc, tar_at_far_0.1 ... (as far as the impostors suffice), far_convention,
-//     gallery_digest, probe_digest (of their image sets), bootstrap (replicates)
+//     gallery_digest, probe_digest (of their image sets; for features of the images that they were made of), bootstrap (replicates)
 // of a pair set
 //     pairs_items, pairs_sampled, pairs_identities, pairs_ms, pairs_mis, pairs_mis_intended,
 //     pairs_to_identity_DOMAIN, pairs_nearest; with training identities pairs_leak, pairs_leaks (share beyond the threshold),
@@ -15,7 +15,7 @@
 //     roc_far, roc_tar, roc_threshold (n) f64; threshold NaN: nothing genuine is accepted
 //     histogram_genuine, histogram_impostor (2000) i64, of [-1, 1]
 //     place (probes) i64: place of the best image of the probe's person, 0: none in the gallery
-//     gallery_row, probe_row i64: rows of the image sets; gallery_person, probe_person i64: equal numbers are
+//     gallery_row, probe_row i64: rows of the image sets, or `source` of the features; gallery_person, probe_person i64: equal numbers are
 //     one person, -1: not in the gallery score (probes, gallery) f32, if there are at most 10 million
 #ifndef DVG_STAGES_EVALUATE_REPORT_H
 #define DVG_STAGES_EVALUATE_REPORT_H

@@ -9,20 +9,20 @@
 
 enum { ROWS = DVG_TILE_PROBES, COLUMNS = DVG_TILE_GALLERY };
 
-// tile (ROWS, COLUMNS) = cosines of the probes from `probe` with the gallery from `column`, both the start of a
-// tile.
-static void compute_tile(float *tile, const struct dvg_protocol *p, int64_t probe, int64_t column) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, COLUMNS, DVG_CODE, 1,
-              p->probes.embedding + probe * DVG_CODE, DVG_CODE, p->gallery.embedding + column * DVG_CODE,
-              DVG_CODE, 0, tile, COLUMNS);
+// tile (ROWS, COLUMNS) = cosines of the probes from `probe`, the start of a tile, with a tile of the gallery.
+static void compute_tile(float *tile, const struct dvg_protocol *p, int64_t probe, const float *gallery) {
+  const int width = (int)p->width;
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, COLUMNS, width, 1,
+              p->probes.embedding + probe * width, width, gallery, width, 0, tile, COLUMNS);
 }
 
 struct walk {
   const struct dvg_protocol *p;
   struct dvg_scores *s;
-  float *tile;
+  float *tile, *room;     // of scores; of the gallery
   int64_t *first_genuine; // (probes + 1) where each probe's genuine scores begin in `genuine`
-  int64_t *n_seen;        // (probes) genuine scores seen so far
+  int64_t *ordinal;       // (gallery) which of its person's images it is: the place of its scores there
+  int64_t *seen_in;       // (people of the gallery) the last tile with one of them, counted from 1
   int64_t *genuine;       // (n_genuine) bits of the scores: integers, to be summed over ranks
   float *best;            // (probes) the best genuine score
   float *impostor;        // (COLUMNS) of one row of a tile
@@ -41,7 +41,7 @@ static void visit_genuine(struct walk *k, int64_t probe, int64_t column, int64_t
     if (person[j] != own) continue;
     uint32_t bits;
     memcpy(&bits, &score[j], sizeof bits);
-    k->genuine[k->first_genuine[probe] + k->n_seen[probe]++] = bits;
+    k->genuine[k->first_genuine[probe] + k->ordinal[column + j]] = bits;
   }
 }
 
@@ -56,24 +56,43 @@ static void visit_impostors(struct walk *k, int64_t probe, int64_t column, int64
   }
   for (int64_t j = 0; j < n_others; j++) n_before += k->impostor[j] >= best;
   for (int64_t j = 0; j < n_others; j++) k->s->impostor_bins[bin(k->impostor[j])]++;
-  if (k->s->place[probe]) k->s->place[probe] += n_before;
+  if (k->first_genuine[probe] < k->first_genuine[probe + 1]) k->s->place[probe] += n_before;
   const struct dvg_people *people = &k->s->people;
   dvg_tally_add(&k->s->tally, k->impostor, n_others,
                 people->impostor + k->p->probe_number[probe] * (people->n_knots + 1), people->knots_at);
 }
 
-// This rank's blocks of probes, tile by tile.
-static enum dvg_status walk_tiles(struct walk *k, const struct dvg_world *w,
-                                  void (*visit)(struct walk *, int64_t, int64_t, int64_t, const float *)) {
-  int64_t n_probes = k->p->probes.n, n_gallery = k->p->gallery.n;
-  for (int64_t first = w->rank * ROWS; first < n_probes; first += w->size * ROWS) {
+// Whether a tile has genuine scores, after mark_people of its part of the gallery.
+static int has_genuine(const struct walk *k, int64_t probe, int64_t column) {
+  for (int64_t i = probe; i < probe + ROWS && i < k->p->probes.n; i++)
+    if (k->p->probes.person[i] >= 0 && k->seen_in[k->p->probes.person[i]] == column + 1) return 1;
+  return 0;
+}
+
+static void mark_people(struct walk *k, int64_t column, int64_t n) {
+  for (int64_t j = column; j < column + n; j++) k->seen_in[k->p->gallery.person[j]] = column + 1;
+}
+
+// A pass over this rank's tiles: a run of all of them, those of one part of the gallery behind each other. So few ranks
+// read the same part, and small galleries give all ranks work too. `genuine`: tiles with genuine scores only.
+static enum dvg_status walk_tiles(struct walk *k, const struct dvg_world *w, int genuine) {
+  const int64_t n_probes = k->p->probes.n, n_gallery = k->p->gallery.n, high = (n_probes + ROWS - 1) / ROWS;
+  const int64_t n_tiles = (n_gallery + COLUMNS - 1) / COLUMNS * high;
+  const int64_t first = (int64_t)((__int128)n_tiles * w->rank / w->size),
+                end = (int64_t)((__int128)n_tiles * (w->rank + 1) / w->size);
+  const float *gallery = NULL;
+  for (int64_t t = first; t < end; t++) {
+    const int64_t column = t / high * COLUMNS, probe = t % high * ROWS;
+    const int64_t n = n_gallery - column < COLUMNS ? n_gallery - column : COLUMNS;
     if (dvg_world_stop_flag()) return DVG_STOPPED;
-    for (int64_t column = 0; column < n_gallery; column += COLUMNS) {
-      compute_tile(k->tile, k->p, first, column);
-      int64_t n = n_gallery - column < COLUMNS ? n_gallery - column : COLUMNS;
-      for (int64_t i = 0; i < ROWS && first + i < n_probes; i++)
-        visit(k, first + i, column, n, k->tile + i * COLUMNS);
+    if (t == first || probe == 0) {
+      DVG_TRY(dvg_protocol_gallery_tile(&gallery, k->room, k->p, column, genuine));
+      mark_people(k, column, n);
     }
+    if (genuine && !has_genuine(k, probe, column)) continue;
+    compute_tile(k->tile, k->p, probe, gallery);
+    for (int64_t i = 0; i < ROWS && probe + i < n_probes; i++)
+      (genuine ? visit_genuine : visit_impostors)(k, probe + i, column, n, k->tile + i * COLUMNS);
   }
   return DVG_OK;
 }
@@ -82,7 +101,9 @@ static enum dvg_status walk_create(struct walk *k) {
   const struct dvg_protocol *p = k->p;
   DVG_TRY(DVG_NEW(&k->tile, ROWS * COLUMNS, "a tile of scores"));
   DVG_TRY(DVG_NEW(&k->first_genuine, p->probes.n + 1, "genuine scores"));
-  DVG_TRY(DVG_NEW(&k->n_seen, p->probes.n, "genuine scores"));
+  DVG_TRY(dvg_alloc((void **)&k->room, COLUMNS, (size_t)p->width * sizeof(float), "a tile of the gallery"));
+  DVG_TRY(DVG_NEW(&k->ordinal, p->gallery.n, "images of people"));
+  DVG_TRY(DVG_NEW(&k->seen_in, p->n_gallery_numbers, "people of the gallery"));
   DVG_TRY(DVG_NEW(&k->genuine, p->n_genuine, "genuine scores"));
   DVG_TRY(DVG_NEW(&k->best, p->probes.n, "genuine scores"));
   DVG_TRY(DVG_NEW(&k->impostor, COLUMNS, "impostor scores"));
@@ -91,13 +112,17 @@ static enum dvg_status walk_create(struct walk *k) {
     int64_t own = p->probes.person[i];
     k->first_genuine[i + 1] = k->first_genuine[i] + (own < 0 ? 0 : p->gallery_images[own]);
   }
+  for (int64_t j = 0; j < p->gallery.n; j++) k->ordinal[j] = k->seen_in[p->gallery.person[j]]++;
+  memset(k->seen_in, 0, (size_t)p->n_gallery_numbers * sizeof *k->seen_in);
   return DVG_OK;
 }
 
 static void walk_free(struct walk *k) {
   dvg_free(&k->tile);
   dvg_free(&k->first_genuine);
-  dvg_free(&k->n_seen);
+  dvg_free(&k->room);
+  dvg_free(&k->ordinal);
+  dvg_free(&k->seen_in);
   dvg_free(&k->genuine);
   dvg_free(&k->best);
   dvg_free(&k->impostor);
@@ -138,7 +163,7 @@ static enum dvg_status take_genuine(struct walk *k, const struct dvg_world *w) {
     k->best[i] = score[first];
     for (int64_t j = first; j < end; j++)
       if (score[j] > k->best[i]) k->best[i] = score[j];
-    k->s->place[i] = i / ROWS % w->size == w->rank; // the 1 of its own rank: places are summed
+    k->s->place[i] = w->rank == 0; // the 1 of one rank: places are summed
   }
   enum dvg_status status = dvg_tally_create(&k->s->tally, score, n);
   if (status == DVG_OK) status = dvg_people_create(&k->s->people, &k->s->tally, k->p->n_probe_people);
@@ -152,11 +177,11 @@ enum dvg_status dvg_scores_create(struct dvg_scores *s, const struct dvg_world *
   *s = (struct dvg_scores){.place = NULL};
   struct walk k = {.p = p, .s = s};
   enum dvg_status status = walk_create(&k);
-  if (status == DVG_OK) status = walk_tiles(&k, w, visit_genuine);
+  if (status == DVG_OK) status = walk_tiles(&k, w, 1);
   DVG_TRY_GOTO(dvg_world_agree(w, status));
   dvg_world_sum(w, k.genuine, p->n_genuine);
   DVG_TRY_GOTO(dvg_world_agree(w, take_genuine(&k, w)));
-  DVG_TRY_GOTO(dvg_world_agree(w, walk_tiles(&k, w, visit_impostors)));
+  DVG_TRY_GOTO(dvg_world_agree(w, walk_tiles(&k, w, 0)));
   dvg_world_sum(w, s->tally.impostor, dvg_tally_counters(&s->tally));
   dvg_world_sum(w, s->place, p->probes.n);
   dvg_world_sum(w, s->impostor_bins, DVG_SCORE_BINS);
@@ -184,7 +209,7 @@ struct store {
   struct dvg_artifact *a;
   const char *name;
   const struct dvg_protocol *p;
-  float *tile;
+  float *tile, *room;
 };
 
 static enum dvg_status compute_rows(void *records, int64_t first, int64_t count, void *context) {
@@ -192,7 +217,9 @@ static enum dvg_status compute_rows(void *records, int64_t first, int64_t count,
   float *row = records;
   int64_t n_gallery = st->p->gallery.n;
   for (int64_t column = 0; column < n_gallery; column += COLUMNS) {
-    compute_tile(st->tile, st->p, first, column);
+    const float *gallery;
+    DVG_TRY(dvg_protocol_gallery_tile(&gallery, st->room, st->p, column, 0));
+    compute_tile(st->tile, st->p, first, gallery);
     int64_t n = n_gallery - column < COLUMNS ? n_gallery - column : COLUMNS;
     for (int64_t i = 0; i < count; i++)
       memcpy(row + i * n_gallery + column, st->tile + i * COLUMNS, (size_t)n * sizeof *row);
@@ -209,14 +236,18 @@ static enum dvg_status append_rows(int64_t first, int64_t count, const void *rec
 enum dvg_status dvg_scores_store(struct dvg_artifact *a, const char *name, const struct dvg_world *w,
                                  const struct dvg_protocol *p) {
   struct store st = {.a = a, .name = name, .p = p};
-  DVG_TRY(dvg_world_agree(w, DVG_NEW(&st.tile, ROWS * COLUMNS, "a tile of scores")));
+  enum dvg_status status = DVG_NEW(&st.tile, ROWS * COLUMNS, "a tile of scores");
+  if (status == DVG_OK)
+    status = dvg_alloc((void **)&st.room, COLUMNS, (size_t)p->width * sizeof(float), "a tile of the gallery");
   struct dvg_ordered_work work = {.n_items = p->probes.n,
                                   .block = ROWS,
                                   .record_bytes = (size_t)p->gallery.n * sizeof(float),
                                   .compute = compute_rows,
                                   .consume = append_rows,
                                   .context = &st};
-  enum dvg_status status = dvg_distribute_ordered(w, &work);
+  status = dvg_world_agree(w, status);
+  if (status == DVG_OK) status = dvg_distribute_ordered(w, &work);
   dvg_free(&st.tile);
+  dvg_free(&st.room);
   return status;
 }

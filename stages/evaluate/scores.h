@@ -1,5 +1,11 @@
-// The matrix of scores, in tiles, shared out over the ranks by blocks of probes; it is never in memory as a
-// whole.
+// The matrix of scores, in tiles, shared out over the ranks in runs along the gallery; it is never in memory as a
+// whole, and a gallery of features isn't either: a rank reads its part of it twice, tile by tile.
+//
+// All metrics are exact for any number of impostors (10^10 are a gallery of a million and 10,000 probes): a first pass
+// finds the genuine scores, from the tiles that have any, a second one counts the impostors against them (metrics.h),
+// in integers. There is no histogram in between, no list of impostors, and no error to bound. The bootstrap is the same
+// at every size. Of memory a rank needs, beside gallery and probes, 80 bytes a genuine score, 16 bytes a gallery image
+// or person, and the counters of people, 128 MB at most up to 490,000 people of the probes, 272 bytes each beyond.
 #ifndef DVG_STAGES_EVALUATE_SCORES_H
 #define DVG_STAGES_EVALUATE_SCORES_H
 
