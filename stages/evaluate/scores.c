@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "mpi/distribute.h"
 
-enum { ROWS = DVG_TILE_PROBES, COLUMNS = DVG_TILE_GALLERY };
+enum { ROWS = DVG_TILE_PROBES, COLUMNS = DVG_TILE_GALLERY, LANES = 4 };
 
 // tile (ROWS, COLUMNS) = cosines of the probes from `probe`, the start of a tile, with a tile of the gallery.
 static void compute_tile(float *tile, const struct dvg_protocol *p, int64_t probe, const float *gallery) {
@@ -26,11 +26,14 @@ struct walk {
   int64_t *genuine;       // (n_genuine) bits of the scores: integers, to be summed over ranks
   float *best;            // (probes) the best genuine score
   float *impostor;        // (COLUMNS) of one row of a tile
+  int64_t (*bins)[DVG_SCORE_BINS]; // (LANES) of impostors
 };
 
-static int64_t bin(float s) {
+static int32_t bin(float s) {
   double at = ((double)s + 1) * (DVG_SCORE_BINS / 2);
-  return at <= 0 ? 0 : at >= DVG_SCORE_BINS - 1 ? DVG_SCORE_BINS - 1 : (int64_t)at;
+  at = at < 0 ? 0 : at;
+  at = at > DVG_SCORE_BINS - 1 ? DVG_SCORE_BINS - 1 : at;
+  return (int32_t)at;
 }
 
 // First pass: collects the genuine scores of a row of a tile.
@@ -45,20 +48,36 @@ static void visit_genuine(struct walk *k, int64_t probe, int64_t column, int64_t
   }
 }
 
+// The histogram in LANES copies, as many counters next to each other must not wait for one another.
+static void add_bins(int64_t (*copy)[DVG_SCORE_BINS], const float *score, int n) {
+  int32_t at[COLUMNS];
+  for (int j = 0; j < n; j++) at[j] = bin(score[j]);
+  for (int j = 0; j < n; j++) copy[j % LANES][at[j]]++;
+}
+
+static int count_from(const float *score, int n, float from) {
+  int n_from = 0;
+  for (int j = 0; j < n; j++) n_from += score[j] >= from;
+  return n_from;
+}
+
 // Second pass: counts impostors, and those that are at least as similar as the best genuine image.
 static void visit_impostors(struct walk *k, int64_t probe, int64_t column, int64_t n, const float *score) {
   const int64_t *person = k->p->gallery.person + column, own = k->p->probes.person[probe];
-  int64_t n_others = 0, n_before = 0;
-  float best = k->best[probe];
-  for (int64_t j = 0; j < n; j++) {
-    k->impostor[n_others] = score[j];
-    n_others += person[j] != own;
-  }
-  for (int64_t j = 0; j < n_others; j++) n_before += k->impostor[j] >= best;
-  for (int64_t j = 0; j < n_others; j++) k->s->impostor_bins[bin(k->impostor[j])]++;
-  if (k->first_genuine[probe] < k->first_genuine[probe + 1]) k->s->place[probe] += n_before;
   const struct dvg_people *people = &k->s->people;
-  dvg_tally_add(&k->s->tally, k->impostor, n_others,
+  int n_others = (int)n;
+  if (own >= 0 && k->seen_in[own] == column + 1) {
+    n_others = 0;
+    for (int64_t j = 0; j < n; j++) {
+      k->impostor[n_others] = score[j];
+      n_others += person[j] != own;
+    }
+    score = k->impostor;
+  }
+  if (k->first_genuine[probe] < k->first_genuine[probe + 1])
+    k->s->place[probe] += count_from(score, n_others, k->best[probe]);
+  add_bins(k->bins, score, n_others);
+  dvg_tally_add(&k->s->tally, score, n_others,
                 people->impostor + k->p->probe_number[probe] * (people->n_knots + 1), people->knots_at);
 }
 
@@ -107,6 +126,7 @@ static enum dvg_status walk_create(struct walk *k) {
   DVG_TRY(DVG_NEW(&k->genuine, p->n_genuine, "genuine scores"));
   DVG_TRY(DVG_NEW(&k->best, p->probes.n, "genuine scores"));
   DVG_TRY(DVG_NEW(&k->impostor, COLUMNS, "impostor scores"));
+  DVG_TRY(DVG_NEW(&k->bins, LANES, "histograms"));
   DVG_TRY(DVG_NEW(&k->s->place, p->probes.n, "places"));
   for (int64_t i = 0; i < p->probes.n; i++) {
     int64_t own = p->probes.person[i];
@@ -126,6 +146,7 @@ static void walk_free(struct walk *k) {
   dvg_free(&k->genuine);
   dvg_free(&k->best);
   dvg_free(&k->impostor);
+  dvg_free(&k->bins);
 }
 
 // The genuine scores of each person.
@@ -184,6 +205,8 @@ enum dvg_status dvg_scores_create(struct dvg_scores *s, const struct dvg_world *
   DVG_TRY_GOTO(dvg_world_agree(w, walk_tiles(&k, w, 0)));
   dvg_world_sum(w, s->tally.impostor, dvg_tally_counters(&s->tally));
   dvg_world_sum(w, s->place, p->probes.n);
+  for (int lane = 0; lane < LANES; lane++)
+    for (int b = 0; b < DVG_SCORE_BINS; b++) s->impostor_bins[b] += k.bins[lane][b];
   dvg_world_sum(w, s->impostor_bins, DVG_SCORE_BINS);
   dvg_world_sum(w, s->people.impostor, s->people.n * (s->people.n_knots + 1));
   dvg_tally_finish(&s->tally);
