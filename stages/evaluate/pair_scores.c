@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 #include "stages/embed.h"
 
-enum { ROWS = 64, COLUMNS = 512, BINS = 1 << 20, MOST_TRAINING = 20000, C = DVG_CODE };
+enum { ROWS = 64, COLUMNS = 512, BLOCK = 8 * COLUMNS, BINS = 1 << 20, MOST_TRAINING = 20000, C = DVG_CODE };
 
 // LAPACK, in OpenBLAS: eigenvalues w, ascending, and vectors (columns of a) of a symmetric matrix.
 extern void dsyev_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w,
@@ -103,18 +103,90 @@ static float cosine(const float *a, const float *b) {
   return (float)sum;
 }
 
-struct largest {
-  float *value; // (rows of a) so far
-  int others;   // a and b are one: none is compared with itself
+// The largest cosine of each vector of one set to those of another. Rows of the one are shared out in whole tiles, and all
+// ranks take the others block by block, so that every product is of the shape and place that one rank alone gives it.
+struct search {
+  int64_t first, n_own; // rows that are this rank's
+  int64_t column;       // where the block begins
+  int others;           // the sets are one: no vector is compared with itself
+  float *own, *block;   // (n_own, C), (BLOCK, C); of rank 0 neither: it has all
+  float *best;          // (n_own) so far
+  int64_t *bits;        // (rows) of all ranks' results: integers, to be summed
 };
 
 static void take_largest(void *context, const float *block, int64_t first, int64_t rows, int64_t column,
                          int64_t columns) {
-  const struct largest *l = context;
+  const struct search *s = context;
   for (int64_t i = 0; i < rows; i++)
     for (int64_t j = 0; j < columns; j++)
-      if (!(l->others && first + i == column + j) && block[i * COLUMNS + j] > l->value[first + i])
-        l->value[first + i] = block[i * COLUMNS + j];
+      if (!(s->others && s->first + first + i == s->column + column + j) &&
+          block[i * COLUMNS + j] > s->best[first + i])
+        s->best[first + i] = block[i * COLUMNS + j];
+}
+
+static int64_t first_row(const struct dvg_world *w, int rank, int64_t n) {
+  const int64_t n_tiles = (n + ROWS - 1) / ROWS;
+  return at_most((int64_t)((__int128)n_tiles * rank / w->size) * ROWS, n);
+}
+
+static enum dvg_status search_create(struct search *s, const struct dvg_world *w, int64_t n) {
+  s->first = first_row(w, w->rank, n);
+  s->n_own = first_row(w, w->rank + 1, n) - s->first;
+  DVG_TRY(DVG_NEW(&s->best, s->n_own, "scores of pairs"));
+  DVG_TRY(DVG_NEW(&s->bits, n, "scores of pairs"));
+  for (int64_t i = 0; i < s->n_own; i++) s->best[i] = -1;
+  if (w->rank == 0) return DVG_OK;
+  DVG_TRY(dvg_alloc((void **)&s->own, s->n_own, C * sizeof *s->own, "embeddings of pairs"));
+  return dvg_alloc((void **)&s->block, BLOCK, C * sizeof *s->block, "embeddings of pairs");
+}
+
+static void search_free(struct search *s) {
+  dvg_free(&s->own);
+  dvg_free(&s->block);
+  dvg_free(&s->best);
+  dvg_free(&s->bits);
+}
+
+// Collective. Every rank gets its rows of a.
+static void hand_out(struct search *s, const struct dvg_world *w, float *a, int64_t n) {
+  for (int64_t at = 0; at < n && w->size > 1; at += BLOCK) {
+    const int64_t count = at_most(n - at, BLOCK);
+    dvg_world_broadcast(w, w->rank == 0 ? a + at * C : s->block, (size_t)(count * C) * sizeof *a, 0);
+    for (int64_t i = at; i < at + count && w->rank > 0; i++)
+      if (i >= s->first && i < s->first + s->n_own)
+        memcpy(s->own + (i - s->first) * C, s->block + (i - at) * C, C * sizeof *a);
+  }
+}
+
+// Collective. Rank 0 has the vectors a (n_a, C) and b (n_b, C), the others NULL. value (n_a) is raised to what is found, on all
+// ranks; `others`: b is a.
+static enum dvg_status raise_to_largest(float *value, const struct dvg_world *w, float *a, int64_t n_a, float *b,
+                                        int64_t n_b, int others) {
+  struct search s = {.others = others};
+  enum dvg_status status = dvg_world_agree(w, search_create(&s, w, n_a));
+  if (status != DVG_OK) goto done;
+  hand_out(&s, w, a, n_a);
+  for (s.column = 0; s.column < n_b; s.column += BLOCK) {
+    const int64_t count = at_most(n_b - s.column, BLOCK);
+    float *block = w->rank == 0 ? b + s.column * C : s.block;
+    dvg_world_broadcast(w, block, (size_t)(count * C) * sizeof *b, 0);
+    each_block(w->rank == 0 ? a : s.own, s.n_own, block, count, take_largest, &s);
+  }
+  for (int64_t i = 0; i < s.n_own; i++) {
+    uint32_t bits;
+    memcpy(&bits, &s.best[i], sizeof bits);
+    s.bits[s.first + i] = bits;
+  }
+  dvg_world_sum(w, s.bits, n_a);
+  for (int64_t i = 0; i < n_a; i++) {
+    const uint32_t bits = (uint32_t)s.bits[i];
+    float best;
+    memcpy(&best, &bits, sizeof best);
+    if (best > value[i]) value[i] = best;
+  }
+done:
+  search_free(&s);
+  return status;
 }
 
 static enum dvg_status new_column(float **column, int64_t n, float value) {
@@ -123,29 +195,41 @@ static enum dvg_status new_column(float **column, int64_t n, float value) {
   return DVG_OK;
 }
 
-static enum dvg_status fill(struct dvg_pair_scores *s, const float *vector, int n_domains,
-                            const struct dvg_training *training) {
+// Rank 0: what needs no search.
+static enum dvg_status fill_own(struct dvg_pair_scores *s, const float *vector, int n_domains) {
   const int64_t n = s->n;
   const float *image = vector + n * C;
   if (n_domains > 1) DVG_TRY(new_column(&s->cos_pair, n, 0));
   for (int64_t i = 0; s->cos_pair && i < n; i++) s->cos_pair[i] = cosine(image + i * C, image + (n + i) * C);
-  DVG_TRY(new_column(&s->nearest, n, -1));
-  if (training) DVG_TRY(new_column(&s->leak, n, -1));
   for (int d = 0; d < n_domains; d++) {
-    const float *of_domain = image + d * n * C;
     DVG_TRY(new_column(&s->cos[d], n, 0));
-    for (int64_t i = 0; i < n; i++) s->cos[d][i] = cosine(of_domain + i * C, vector + i * C);
-    each_block(of_domain, n, of_domain, n, take_largest, &(struct largest){s->nearest, 1});
-    if (training)
-      each_block(of_domain, n, training->feature, training->n, take_largest, &(struct largest){s->leak, 0});
+    for (int64_t i = 0; i < n; i++) s->cos[d][i] = cosine(image + (d * n + i) * C, vector + i * C);
   }
   return DVG_OK;
 }
 
-enum dvg_status dvg_pair_scores_of(struct dvg_pair_scores *s, const float *vector, int n_domains, int64_t n,
-                                   const struct dvg_training *training) {
+static enum dvg_status fill(struct dvg_pair_scores *s, const struct dvg_world *w, float *vector, int n_domains,
+                            const struct dvg_training *training) {
+  const int64_t n = s->n;
+  int64_t n_training = training && w->rank == 0 ? training->n : 0;
+  dvg_world_broadcast(w, &n_training, sizeof n_training, 0);
+  enum dvg_status status = new_column(&s->nearest, n, -1);
+  if (status == DVG_OK && n_training > 0) status = new_column(&s->leak, n, -1);
+  if (status == DVG_OK && w->rank == 0) status = fill_own(s, vector, n_domains);
+  DVG_TRY(dvg_world_agree(w, status));
+  for (int d = 0; d < n_domains; d++) {
+    float *image = w->rank == 0 ? vector + (1 + d) * n * C : NULL;
+    DVG_TRY(raise_to_largest(s->nearest, w, image, n, image, n, 1));
+    if (n_training > 0)
+      DVG_TRY(raise_to_largest(s->leak, w, image, n, w->rank == 0 ? training->feature : NULL, n_training, 0));
+  }
+  return DVG_OK;
+}
+
+enum dvg_status dvg_pair_scores_of(struct dvg_pair_scores *s, const struct dvg_world *w, float *vector,
+                                   int n_domains, int64_t n, const struct dvg_training *training) {
   *s = (struct dvg_pair_scores){.n = n};
-  enum dvg_status status = fill(s, vector, n_domains, training);
+  enum dvg_status status = fill(s, w, vector, n_domains, training);
   if (status != DVG_OK) dvg_pair_scores_free(s);
   return status;
 }

@@ -34,10 +34,11 @@ struct dvg_pair_scores {
   float *cos[DVG_PAIR_DOMAINS];
 };
 
-// Not collective. vector: (1 + n_domains, n, DVG_CODE), the intended identities, then each domain's embeddings. training NULL: no leak.
-// Free with dvg_pair_scores_free.
-DVG_CHECKED enum dvg_status dvg_pair_scores_of(struct dvg_pair_scores *s, const float *vector, int n_domains, int64_t n,
-                                               const struct dvg_training *training);
+// Collective. vector, of rank 0: (1 + n_domains, n, DVG_CODE), the intended identities, then each domain's embeddings; others: NULL.
+// training NULL: no leak. The searches are shared out over the ranks, each of which holds its share of one domain's embeddings and 4 MB of
+// all; rank 0 gets all columns, the others `nearest` and `leak`. Same bits for every number of ranks. Free with dvg_pair_scores_free.
+DVG_CHECKED enum dvg_status dvg_pair_scores_of(struct dvg_pair_scores *s, const struct dvg_world *w, float *vector, int n_domains,
+                                               int64_t n, const struct dvg_training *training);
 void dvg_pair_scores_free(struct dvg_pair_scores *s);
 
 // Not collective. The datasets above, for n_items items of which the ledger says which are written; attribute pairs_digest.

@@ -188,11 +188,10 @@ static double mean_of(const float *x, int64_t n) {
   return x ? sum / (double)n : NAN;
 }
 
-// What the scores of the single pairs say together.
+// Rank 0: what the scores of the single pairs say together.
 static enum dvg_status judge_scores(const struct sampling *s) {
   struct dvg_pair_quality *q = s->q;
   const int64_t n = q->n_sampled;
-  DVG_TRY(dvg_pair_scores_of(&q->scores, s->vector, q->n_domains, n, s->training));
   q->nearest = n > 1 ? mean_of(q->scores.nearest, n) : NAN;
   q->leak = mean_of(q->scores.leak, n);
   if (!s->training) return DVG_OK;
@@ -224,7 +223,7 @@ static enum dvg_status judge(const struct sampling *s) {
   if (status == DVG_OK) status = dvg_pair_mis(&q->mis, image, same, n, q->n_identities);
   if (status == DVG_OK) status = dvg_pair_mis(&q->mis_intended, identity, same, n, q->n_identities);
   dvg_free(&same);
-  return status == DVG_OK ? judge_scores(s) : status;
+  return status;
 }
 
 enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_world *w, struct dvg_embedder *e,
@@ -250,7 +249,9 @@ enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_wo
                                   .context = &s,
                                   .what = "pairs"};
   DVG_TRY_GOTO(dvg_distribute_ordered(w, &work));
-  status = dvg_world_agree(w, w->rank == 0 ? judge(&s) : DVG_OK);
+  DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? judge(&s) : DVG_OK));
+  DVG_TRY_GOTO(dvg_pair_scores_of(&q->scores, w, s.vector, q->n_domains, q->n_sampled, training));
+  status = dvg_world_agree(w, w->rank == 0 ? judge_scores(&s) : DVG_OK);
   if (q->n_sampled < q->n_items) dvg_pair_scores_free(&q->scores);
 done:
   dvg_shard_reader_close(&s.set);
