@@ -7,6 +7,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "stages/lines.h"
 
 enum { LARGEST_LIST = 1 << 30 };
 static const char *const role_name[DVG_N_ROLES] = {"gallery", "probe"};
@@ -90,8 +91,15 @@ static enum dvg_status find_fold(struct dvg_fold **fold, struct dvg_folds *f, co
   return DVG_OK;
 }
 
-static enum dvg_status add_line(struct dvg_folds *f, const struct index *indices, const char *where,
-                                char *line) {
+struct reading {
+  struct dvg_folds *folds;
+  const struct index *indices;
+};
+
+static enum dvg_status add_line(void *context, const char *where, char *line) {
+  struct dvg_folds *f = ((struct reading *)context)->folds;
+  const struct index *indices = ((struct reading *)context)->indices;
+  if (strncmp(line, "# ", 2) == 0) return DVG_OK;
   char *role = strchr(line, '\t'), *image = role ? strchr(role + 1, '\t') : NULL;
   if (!image)
     return dvg_fail(DVG_ERROR_INPUT, "%s: is not a fold, gallery or probe, and an image, divided by tabs",
@@ -108,24 +116,6 @@ static enum dvg_status add_line(struct dvg_folds *f, const struct index *indices
   DVG_TRY(DVG_GROW(&fold->row[r], fold->n[r], "images of a fold"));
   fold->row[r][fold->n[r]++] = row;
   return DVG_OK;
-}
-
-static enum dvg_status read_lines(struct dvg_folds *f, const struct index *indices, const char *path) {
-  char *text = NULL, where[512];
-  DVG_TRY(dvg_path_read_text(path, LARGEST_LIST, &text));
-  enum dvg_status status = DVG_OK;
-  int64_t number = 0;
-  for (char *line = text, *next; line && status == DVG_OK; line = next) {
-    next = strchr(line, '\n');
-    if (next) *next++ = 0;
-    line[strcspn(line, "\r")] = 0;
-    number++;
-    if (!line[0] || strncmp(line, "# ", 2) == 0) continue;
-    snprintf(where, sizeof where, "%.400s:%lld", path, (long long)number);
-    status = add_line(f, indices, where, line);
-  }
-  dvg_free(&text);
-  return status;
 }
 
 // ---- folds as a whole
@@ -163,7 +153,7 @@ enum dvg_status dvg_folds_read(struct dvg_folds *f, const char *path, const stru
   DVG_TRY_GOTO(DVG_NEW(&f->list, DVG_MAX_FOLDS, "folds"));
   DVG_TRY_GOTO(index_create(&indices[DVG_GALLERY], gallery));
   DVG_TRY_GOTO(index_create(&indices[DVG_PROBE], probes));
-  DVG_TRY_GOTO(read_lines(f, indices, path));
+  DVG_TRY_GOTO(dvg_lines_each(path, LARGEST_LIST, add_line, &(struct reading){f, indices}));
   if (f->n == 0) status = dvg_fail(DVG_ERROR_INPUT, "%s: names no images", path);
   for (int64_t i = 0; i < f->n && status == DVG_OK; i++) status = check_fold(&f->list[i], path, indices);
 done:

@@ -6,6 +6,7 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "stages/generate/generate.h"
+#include "stages/lines.h"
 
 enum { LARGEST_LIST = 64 << 20 };
 
@@ -56,25 +57,12 @@ static enum dvg_status mark_names(struct marking *m, const char *where, const ch
   return status;
 }
 
-// Lines "person NAME" and "image NAME": names may hold commas and blanks here.
-static enum dvg_status mark_file(struct marking *m, const char *path) {
-  char *text = NULL, where[512];
-  DVG_TRY(dvg_path_read_text(path, LARGEST_LIST, &text));
-  enum dvg_status status = DVG_OK;
-  int64_t number = 0;
-  for (char *line = text, *next; line && status == DVG_OK; line = next) {
-    next = strchr(line, '\n');
-    if (next) *next++ = 0;
-    line[strcspn(line, "\r")] = 0;
-    number++;
-    snprintf(where, sizeof where, "%.400s:%lld", path, (long long)number);
-    if (strncmp(line, "person ", 7) == 0) status = mark_person(m, where, line + 7);
-    else if (strncmp(line, "image ", 6) == 0) status = mark_image(m, where, line + 6);
-    else if (line[0])
-      status = dvg_fail(DVG_ERROR_USAGE, "%s: is neither 'person NAME' nor 'image NAME'", where);
-  }
-  dvg_free(&text);
-  return status;
+// A line "person NAME" or "image NAME": names may hold commas and blanks here.
+static enum dvg_status mark_line(void *context, const char *where, char *line) {
+  struct marking *m = context;
+  if (strncmp(line, "person ", 7) == 0) return mark_person(m, where, line + 7);
+  if (strncmp(line, "image ", 6) == 0) return mark_image(m, where, line + 6);
+  return dvg_fail(DVG_ERROR_USAGE, "%s: is neither 'person NAME' nor 'image NAME'", where);
 }
 
 enum dvg_status dvg_revoke_mark(unsigned char *revoked, const struct dvg_generate_settings *set,
@@ -85,5 +73,5 @@ enum dvg_status dvg_revoke_mark(unsigned char *revoked, const struct dvg_generat
                     (long long)images->N);
   DVG_TRY(mark_names(&m, "--revoke-people", set->revoke_people, mark_person));
   DVG_TRY(mark_names(&m, "--revoke-images", set->revoke_images, mark_image));
-  return set->revoke_file[0] ? mark_file(&m, set->revoke_file) : DVG_OK;
+  return set->revoke_file[0] ? dvg_lines_each(set->revoke_file, LARGEST_LIST, mark_line, &m) : DVG_OK;
 }
