@@ -90,7 +90,12 @@ static enum dvg_status read_revoked(struct dvg_request *r, const struct dvg_arti
   dvg_free(&name);
   r->n_rows = -1;
   DVG_TRY(dvg_artifact_load(a, "revoked_row", DVG_I64, 1, &r->n_rows, (void **)&r->row));
-  int good = mode >= 0 && (mode == DVG_REVOKED_NONE) == (r->n_rows == 0);
+  if (dvg_artifact_has(a, "revoked_person")) {
+    r->n_people = -1;
+    DVG_TRY(dvg_artifact_load(a, "revoked_person", DVG_I64, 1, &r->n_people, (void **)&r->person));
+  }
+  int good = mode >= 0 && (mode == DVG_REVOKED_NONE) == (r->n_rows == 0 && r->n_people == 0);
+  for (int64_t i = 1; good && i < r->n_people; i++) good = r->person[i] > r->person[i - 1];
   for (int64_t i = 0; good && i < r->n_rows; i++)
     good = r->row[i] >= 0 && (i == 0 || r->row[i] > r->row[i - 1]);
   r->revoked = (enum dvg_revoked)mode;
@@ -131,6 +136,7 @@ void dvg_request_free(struct dvg_request *r) {
   dvg_free(&r->settings);
   dvg_free(&r->inputs);
   dvg_free(&r->row);
+  dvg_free(&r->person);
   *r = (struct dvg_request){0};
 }
 
@@ -146,6 +152,8 @@ enum dvg_status dvg_request_write(const struct dvg_request *r, const char *folde
   DVG_TRY_GOTO(dvg_artifact_set_int(a, "first", r->first));
   DVG_TRY_GOTO(dvg_artifact_set_text(a, "revoked", revoked_names[r->revoked]));
   DVG_TRY_GOTO(dvg_artifact_write(a, "revoked_row", DVG_I64, 1, &r->n_rows, r->row));
+  if (r->n_people > 0)
+    DVG_TRY_GOTO(dvg_artifact_write(a, "revoked_person", DVG_I64, 1, &r->n_people, r->person));
   status = dvg_artifact_commit(&a, NULL);
 done:
   dvg_artifact_discard(&a);

@@ -5,7 +5,7 @@
 //     settings, inputs   what each shard must have been made with
 //     items, items_per_shard, first   pair numbers [first, first + items), cut into shards
 //     revoked            "none", or what becomes of pairs that drew on revoked images: "drop" or "remake"
-// and revoked_row (R) i64: revoked rows of the bank's image set, ascending. It is written before the first shard.
+// and revoked_row (R) i64: revoked rows of the bank's image set, ascending; revoked_person (P) i64, if there are any: people of the set of features. It is written before the first shard.
 #ifndef DVG_STAGES_LEDGER_H
 #define DVG_STAGES_LEDGER_H
 
@@ -39,7 +39,8 @@ struct dvg_request {
   char *settings, *inputs;
   int64_t items, per_shard, first;
   enum dvg_revoked revoked;
-  int64_t n_rows, *row; // revoked rows of the bank, ascending
+  int64_t n_rows, *row;      // revoked rows of the bank, ascending
+  int64_t n_people, *person; // revoked people of the set of features, ascending
 };
 // Whether a folder has a request.
 int dvg_request_exists(const char *folder);

@@ -51,6 +51,8 @@ static const struct dvg_option options[] = {
         S, revoke_people, "revoke-people", "",
         "people of the bank, by name or #number, comma separated: their pairs in --out are revoked"),
     DVG_OPTION_PATH(S, revoke_images, "revoke-images", "", "the same for images of the bank, by name or #row"),
+    DVG_OPTION_PATH(S, revoke_identities, "revoke-identities", "",
+                    "with --identities: people of these features, by their numbers, comma separated"),
     DVG_OPTION_PATH(S, revoke_file, "revoke-file", "", "the same as lines 'person NAME' or 'image NAME'"),
     DVG_OPTION_LOCAL_CHOICE(S, revoke, "revoke", "list", "list|drop|remake",
                             "what becomes of pairs that drew on them"),
@@ -75,7 +77,8 @@ struct job {
   struct dvg_painter painter;
   struct dvg_request request;
   int request_changed;
-  unsigned char *named, *revoked; // (N of images) of this command; all that ever were
+  unsigned char *named, *revoked; // (N of images) of this command; all that ever were; NULL without a bank
+  int64_t *named_people, n_named_people; // whose features are identities, of this command
   struct dvg_shards shards;
   struct dvg_pair_rows rows;
 };
@@ -107,7 +110,14 @@ static enum dvg_status settle_settings(struct job *j) {
 
 // ---- the request
 
+static int has_input(const struct job *j, const char *role) {
+  for (int i = 0; i < j->lineage.n_inputs; i++)
+    if (strcmp(j->lineage.input[i].role, role) == 0) return 1;
+  return 0;
+}
+
 static enum dvg_status check_bank(const struct job *j) {
+  if (!dvg_generate_uses_bank(j->set)) return DVG_OK;
   for (int i = 0; i < j->lineage.n_inputs; i++)
     if (strcmp(j->lineage.input[i].role, "bank") == 0 &&
         strcmp(j->lineage.input[i].digest, dvg_artifact_digest(j->images.file)) == 0)
@@ -165,6 +175,7 @@ static enum dvg_status adopt_request(void *context) {
   if (!there) {
     j->request_changed = 1;
     *r = (struct dvg_request){.items = j->set->count, .per_shard = j->set->per_shard, .first = j->set->first};
+    DVG_TRY(DVG_NEW(&r->person, 0, "revoked people"));
     return DVG_NEW(&r->row, 0, "revoked images");
   }
   DVG_TRY(dvg_lineage_inputs(&inputs, &j->lineage));
@@ -193,11 +204,11 @@ static enum dvg_status list_revoked(struct job *j) {
   return DVG_OK;
 }
 
-// j->revoked: the images revoked earlier; j->named: those of this command, which join them unless they are only
+// j->revoked: the images revoked earlier, as r->person the people; j->named: those of this command, which join them unless they are only
 // to be listed.
-static enum dvg_status mark_revoked(void *context) {
-  struct job *j = context;
+static enum dvg_status mark_images(struct job *j) {
   struct dvg_request *r = &j->request;
+  if (!dvg_generate_uses_bank(j->set)) return DVG_OK;
   DVG_TRY(DVG_NEW(&j->revoked, j->images.N, "revoked images"));
   DVG_TRY(DVG_NEW(&j->named, j->images.N, "revoked images"));
   for (int64_t i = 0; i < r->n_rows; i++) {
@@ -208,16 +219,43 @@ static enum dvg_status mark_revoked(void *context) {
   }
   if (!dvg_generate_revokes(j->set)) return DVG_OK;
   DVG_TRY(dvg_artifact_load_text(j->images.file, "name", &j->n_names, &j->names));
-  DVG_TRY(dvg_revoke_mark(j->named, j->set, &j->images, j->names, j->n_names));
+  return dvg_revoke_mark(j->named, j->set, &j->images, j->names, j->n_names);
+}
+
+static enum dvg_status mark_people(struct job *j) {
+  struct dvg_request *r = &j->request;
+  const char *numbers = j->set->revoke_identities;
+  const int64_t n_before = r->n_people;
+  if (!numbers[0]) return DVG_OK;
+  if (!has_input(j, "identities"))
+    return dvg_fail(DVG_ERROR_USAGE, "--revoke-identities: identities of %s are drawn from noise, nobody's",
+                    j->set->out);
+  DVG_TRY(dvg_revoke_people(&j->named_people, &j->n_named_people, numbers));
   if (j->set->revoke == DVG_REVOKE_LIST) return DVG_OK;
+  DVG_TRY(dvg_revoke_people(&r->person, &r->n_people, numbers));
+  j->request_changed |= r->n_people != n_before;
+  return DVG_OK;
+}
+
+static enum dvg_status mark_revoked(void *context) {
+  struct job *j = context;
+  struct dvg_request *r = &j->request;
+  DVG_TRY(mark_images(j));
+  DVG_TRY(mark_people(j));
+  if (!dvg_generate_revokes(j->set) || j->set->revoke == DVG_REVOKE_LIST) return DVG_OK;
   enum dvg_revoked mode = j->set->revoke == DVG_REVOKE_DROP ? DVG_REVOKED_DROP : DVG_REVOKED_REMAKE;
   if (r->revoked != DVG_REVOKED_NONE && r->revoked != mode)
     return dvg_fail(DVG_ERROR_USAGE, "%s: revoked pairs are %s here: --revoke %s", j->set->out,
                     r->revoked == DVG_REVOKED_DROP ? "dropped" : "made again",
                     r->revoked == DVG_REVOKED_DROP ? "drop" : "remake");
   r->revoked = mode;
-  for (int64_t i = 0; i < j->images.N; i++) j->revoked[i] |= j->named[i];
-  return list_revoked(j);
+  for (int64_t i = 0; j->revoked && i < j->images.N; i++) j->revoked[i] |= j->named[i];
+  return j->revoked ? list_revoked(j) : DVG_OK;
+}
+
+static struct dvg_revocation all_revoked(const struct job *j) {
+  const struct dvg_request *r = &j->request;
+  return (struct dvg_revocation){r->revoked, j->revoked, r->person, r->n_people};
 }
 
 // Collective.
@@ -227,12 +265,10 @@ static enum dvg_status settle_request(struct job *j) {
   struct dvg_pair_rows rows = {.set = j->set,
                                .lineage = &j->lineage,
                                .painter = j->rows.painter,
-                               .revoked = j->revoked,
-                               .mode = j->request.revoked,
+                               .revoked = all_revoked(j),
                                .n_images = j->images.N};
   j->rows = rows;
-  j->painter.revoked = j->revoked;
-  j->painter.mode = j->request.revoked;
+  j->painter.revoked = all_revoked(j);
   return DVG_OK;
 }
 
@@ -241,6 +277,7 @@ static enum dvg_status settle_request(struct job *j) {
 // The pairs that drew on the images named, of all shards that are there.
 static enum dvg_status list_pairs(const struct job *j, FILE *out, int64_t *n_pairs) {
   const char *domain[2] = {j->set->domain, j->set->visible};
+  const struct dvg_revocation named = {DVG_REVOKED_NONE, j->named, j->named_people, j->n_named_people};
   *n_pairs = 0;
   for (int64_t k = 0; k < j->shards.n_shards; k++) {
     char *path = NULL;
@@ -248,7 +285,7 @@ static enum dvg_status list_pairs(const struct job *j, FILE *out, int64_t *n_pai
     DVG_TRY(dvg_shards_path(&path, &j->shards, k));
     enum dvg_status status = DVG_OK;
     if (dvg_path_exists(path))
-      status = dvg_pairs_find_revoked(&n, out, path, domain, &j->images, j->names, j->named);
+      status = dvg_pairs_find_revoked(&n, out, path, domain, &j->images, j->names, &named);
     else dvg_warn("%s: is missing: its pairs are not listed", path);
     dvg_free(&path);
     if (status != DVG_OK) return status;
@@ -270,10 +307,11 @@ static enum dvg_status say_revoked(const struct job *j) {
   if (status == DVG_OK && j->set->listing[0]) status = dvg_path_write_text(j->set->listing, text);
   else if (status == DVG_OK && j->set->revoke == DVG_REVOKE_LIST) fputs(text, stdout);
   free(text);
-  for (int64_t i = 0; i < j->images.N; i++) n_images += j->named[i];
+  for (int64_t i = 0; j->named && i < j->images.N; i++) n_images += j->named[i];
   if (status == DVG_OK)
-    dvg_info("%s: %lld of %lld pairs drew on the %lld images named", j->set->out, (long long)n_pairs,
-             (long long)j->set->count, (long long)n_images);
+    dvg_info("%s: %lld of %lld pairs drew on the %lld %s named", j->set->out, (long long)n_pairs,
+             (long long)j->set->count, (long long)(n_images + j->n_named_people),
+             j->n_named_people == 0 ? "images" : n_images == 0 ? "people" : "images and people");
   return status;
 }
 
@@ -299,6 +337,7 @@ static enum dvg_status describe_shards(void *context) {
 // affected[k] = 1 for each finished shard of this rank's share that has pairs of revoked images.
 static enum dvg_status look_for_revoked(int64_t *affected, const struct job *j, const unsigned char *pending) {
   const char *domain[2] = {j->set->domain, j->set->visible};
+  const struct dvg_revocation revoked = all_revoked(j);
   int64_t turn = 0;
   for (int64_t k = 0; k < j->shards.n_shards; k++) {
     if (pending[k] || turn++ % j->w->size != j->w->rank) continue;
@@ -306,7 +345,7 @@ static enum dvg_status look_for_revoked(int64_t *affected, const struct job *j, 
     char *path = NULL;
     DVG_TRY(dvg_shards_path(&path, &j->shards, k));
     enum dvg_status status =
-        dvg_pairs_find_revoked(&affected[k], NULL, path, domain, &j->images, NULL, j->revoked);
+        dvg_pairs_find_revoked(&affected[k], NULL, path, domain, &j->images, NULL, &revoked);
     dvg_free(&path);
     if (status != DVG_OK) return status;
   }
@@ -454,6 +493,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   dvg_free(&j.names);
   dvg_free(&j.named);
   dvg_free(&j.revoked);
+  dvg_free(&j.named_people);
   return status;
 }
 

@@ -7,7 +7,7 @@
 // times, then rejected. A number keeps its row whatever becomes of it (stages/ledger.h).
 //
 // Revocation: a pair that drew on a revoked image of the bank is dropped (its row stays, rejected, without images and identity) or made again with the next
-// attempts that draw on none. What results is fixed by the request and the revoked images, not by when or in which order they were revoked, and the other
+// attempts that draw on none; so is one whose identity is the feature of a revoked person (--identities, --revoke-identities). What results is fixed by the request and the revoked images, not by when or in which order they were revoked, and the other
 // rows stay bit by bit. request.h5 keeps what is revoked, so that shards made later respect it.
 //
 // Shards (io/shards.h) of schema "pairs", version 2; for each of the two domains D, as named on the command line:
@@ -47,7 +47,7 @@ enum { DVG_GENERATE_BATCH = 8, DVG_MAX_ATTEMPTS = 64 };
 
 struct dvg_generate_settings {
   char *generator, *sampler, *identities, *bank, *recognizer, *domain, *visible, *out, *like, *part;
-  char *revoke_people, *revoke_images, *revoke_file, *listing;
+  char *revoke_people, *revoke_images, *revoke_file, *revoke_identities, *listing;
   int64_t count, first, per_shard, seed, attributes, attempts, repair, only, revoke, plan;
   double min_consistency;
 };
@@ -65,6 +65,17 @@ const char *dvg_generate_model(const struct dvg_generate_settings *s);
 // Not collective. DVG_ERROR_USAGE for options that don't go together: as given, and with the settings of the set that they repeat.
 DVG_CHECKED enum dvg_status dvg_generate_check_usage(const struct dvg_generate_settings *s);
 DVG_CHECKED enum dvg_status dvg_generate_check_settings(const struct dvg_generate_settings *s);
+
+// ---- what is revoked
+
+struct dvg_revocation {
+  enum dvg_revoked mode;      // what becomes of pairs that draw on it
+  const unsigned char *image; // (N of the bank's images) or NULL; borrowed
+  const int64_t *person;      // (n_people) ascending: `identity` in the set of features; borrowed
+  int64_t n_people;
+};
+// Whether a pair with attributes of these rows (-1: none) and an identity of this person draws on something revoked, whatever the mode.
+int dvg_revocation_hits(const struct dvg_revocation *r, const int64_t attribute[2], int64_t identity_person);
 
 // ---- attributes of real images, encoded once
 
@@ -102,13 +113,13 @@ void dvg_batch_drop(struct dvg_batch *b, int64_t i, int64_t size);
 struct dvg_painter {
   const struct dvg_generate_settings *set; // borrowed
   const struct dvg_image_set *images;      // the bank's, borrowed
-  const unsigned char *revoked;            // (N of images) or NULL; borrowed
-  enum dvg_revoked mode;                   // what becomes of pairs that draw on them
+  struct dvg_revocation revoked;
   const char *domain[2];
   struct dvg_weights generator, sampler;
   struct dvg_bank bank[2];
   struct dvg_pairs people; // who is in both domains of the bank, for --attributes person
   struct dvg_features identities; // in place of the sampler; else reader NULL
+  int64_t *identity_people;       // (identities.n) whose they are
   struct dvg_embedder scorer;
   // one graph for a batch of sampled identities, one for the images in each domain
   struct dvg_params sampler_params, decoder_params;
@@ -131,18 +142,18 @@ struct dvg_pair_rows { // what goes into files of pairs; all borrowed
   const struct dvg_generate_settings *set;
   const struct dvg_lineage *lineage;
   struct dvg_painter *painter;  // NULL: nothing can be painted, rows are taken from an old shard
-  const unsigned char *revoked; // as in the painter
-  enum dvg_revoked mode;
+  struct dvg_revocation revoked; // as in the painter
   int64_t n_images;             // of the bank
 };
 // Not collective. Writes the file with the pairs [first, first + n). Rows of the intact file `old` (NULL: none; may be `path`) of the same first number are
 // kept but for those that drew on revoked images.
 DVG_CHECKED enum dvg_status dvg_pairs_write(const struct dvg_pair_rows *rows, const char *path, const char *old, int64_t first, int64_t n);
 
-// Not collective. How many of a shard's written pairs draw on revoked images. `listing`, if not NULL, gets a line for each of these images:
-// "number domain row image person", with tabs; `names` are those of the bank's images.
+// Not collective. How many of a shard's written pairs draw on what is revoked. `listing`, if not NULL, gets a line for each of these images:
+// "number domain row image person", with tabs; `names` are those of the bank's images. For an identity it is "number identity row - #person",
+// row and person of the set of features.
 DVG_CHECKED enum dvg_status dvg_pairs_find_revoked(int64_t *n_found, FILE *listing, const char *path, const char *const domain[2],
-                                                   const struct dvg_image_set *images, char **names, const unsigned char *revoked);
+                                                   const struct dvg_image_set *images, char **names, const struct dvg_revocation *revoked);
 
 // ---- revocation
 
@@ -150,5 +161,7 @@ DVG_CHECKED enum dvg_status dvg_pairs_find_revoked(int64_t *n_found, FILE *listi
 // a name that the bank doesn't have.
 DVG_CHECKED enum dvg_status dvg_revoke_mark(unsigned char *revoked, const struct dvg_generate_settings *set,
                                             const struct dvg_image_set *images, char **names, int64_t n_names);
+// Not collective. Adds the numbers of --revoke-identities to the *n ascending ones of *person, which the caller frees with dvg_free.
+DVG_CHECKED enum dvg_status dvg_revoke_people(int64_t **person, int64_t *n, const char *numbers);
 
 #endif

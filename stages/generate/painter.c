@@ -101,10 +101,19 @@ static enum dvg_status load_bank(struct dvg_painter *p, const struct dvg_world *
   return DVG_OK;
 }
 
+static enum dvg_status load_people(void *context) {
+  struct dvg_painter *p = context;
+  DVG_TRY(DVG_NEW(&p->identity_people, p->identities.n, "people of identities"));
+  return dvg_features_people(p->identity_people, &p->identities, 0, p->identities.n);
+}
+
 static enum dvg_status load(struct dvg_painter *p, const struct dvg_world *w) {
   DVG_TRY(dvg_weights_describe(&p->generator, w, p->set->generator, "generator"));
   if (uses_sampler(p)) DVG_TRY(dvg_weights_describe(&p->sampler, w, p->set->sampler, "identity_sampler"));
-  else DVG_TRY(dvg_features_open(&p->identities, w, p->set->identities));
+  else {
+    DVG_TRY(dvg_features_open(&p->identities, w, p->set->identities));
+    DVG_TRY(dvg_world_root_first(w, load_people, p));
+  }
   DVG_TRY(dvg_world_agree(w, w->rank == 0 ? check_generator(p) : DVG_OK));
   if (dvg_generate_uses_bank(p->set)) DVG_TRY(load_bank(p, w));
   DVG_TRY(dvg_world_agree(w, build(p)));
@@ -146,6 +155,7 @@ void dvg_painter_free(struct dvg_painter *p) {
   dvg_params_free(&p->decoder_params);
   dvg_pairs_free(&p->people);
   dvg_features_close(&p->identities);
+  dvg_free(&p->identity_people);
   dvg_free(&p->f);
   dvg_embedder_free(&p->scorer);
 }
@@ -242,8 +252,6 @@ static enum dvg_status try_once(struct dvg_painter *p, struct dvg_batch *b, cons
   for (int64_t i = 0; i < BATCH; i++) {
     if (!active[i]) continue;
     memcpy(b->identity + i * DVG_CODE, p->f + i * DVG_CODE, DVG_CODE * sizeof(float));
-    if (!uses_sampler(p))
-      DVG_TRY(dvg_features_people(&b->identity_person[i], &p->identities, b->identity_item[i], 1));
     for (int d = 0; d < 2; d++) memcpy(b->pixels[d] + i * bytes, p->pixels[d] + i * bytes, (size_t)bytes);
   }
   return p->scorer.graph ? score(p, b, active) : DVG_OK;
@@ -261,7 +269,8 @@ static int is_checked(const struct dvg_painter *p) {
 }
 
 static int is_revoked(const struct dvg_painter *p, const struct dvg_batch *b, int64_t i) {
-  return p->mode != DVG_REVOKED_NONE && (p->revoked[b->attribute[0][i]] || p->revoked[b->attribute[1][i]]);
+  return p->revoked.mode != DVG_REVOKED_NONE &&
+         dvg_revocation_hits(&p->revoked, (int64_t[]){b->attribute[0][i], b->attribute[1][i]}, b->identity_person[i]);
 }
 
 void dvg_batch_drop(struct dvg_batch *b, int64_t i, int64_t size) {
@@ -289,6 +298,7 @@ static void draw(const struct dvg_painter *p, struct dvg_batch *b, int64_t i) {
   struct dvg_rng r;
   dvg_rng_init(&r, seed, DVG_STREAM_PAIR_IDENTITY, item);
   b->identity_item[i] = uses_sampler(p) ? (int64_t)item : dvg_rng_below(&r, p->identities.n);
+  b->identity_person[i] = uses_sampler(p) ? -1 : p->identity_people[b->identity_item[i]];
   dvg_rng_init(&r, seed, DVG_STREAM_PAIR_ATTRIBUTE, item);
   if (p->set->attributes == DVG_ATTRIBUTES_PERSON)
     dvg_pairs_draw(&p->people, p->images, dvg_rng_below(&r, p->people.n_items), seed, item, row);
@@ -312,7 +322,7 @@ static void choose(const struct dvg_painter *p, struct dvg_batch *b, struct atte
       a->active[i] = 1;
       return;
     }
-    if (p->mode == DVG_REVOKED_DROP) {
+    if (p->revoked.mode == DVG_REVOKED_DROP) {
       dvg_batch_drop(b, i, size);
       return;
     }
@@ -329,7 +339,7 @@ static void judge(const struct dvg_painter *p, struct dvg_batch *b, struct attem
   if (good && !revoked) {
     b->fate[i] = DVG_FATE_WRITTEN;
     b->reason[i] = DVG_REASON_NONE;
-  } else if (good && p->mode == DVG_REVOKED_DROP) {
+  } else if (good && p->revoked.mode == DVG_REVOKED_DROP) {
     dvg_batch_drop(b, i, p->generator.model.size);
   } else if (!good && !a->replacing[i] && b->attempt[i] + 1 >= p->set->attempts) {
     reject(p, b, i);

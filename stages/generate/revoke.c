@@ -75,3 +75,37 @@ enum dvg_status dvg_revoke_mark(unsigned char *revoked, const struct dvg_generat
   DVG_TRY(mark_names(&m, "--revoke-images", set->revoke_images, mark_image));
   return set->revoke_file[0] ? dvg_lines_each(set->revoke_file, LARGEST_LIST, mark_line, &m) : DVG_OK;
 }
+
+// ---- people whose features are identities
+
+static int ascending(const void *a, const void *b) {
+  const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+enum dvg_status dvg_revoke_people(int64_t **person, int64_t *n, const char *numbers) {
+  for (const char *at = numbers; *at;) {
+    char *end;
+    const long long number = strtoll(at, &end, 10);
+    if (end == at || (*end && *end != ',') || number < 0)
+      return dvg_fail(DVG_ERROR_USAGE, "--revoke-identities %s: '%.*s' is no number of a person", numbers,
+                      (int)strcspn(at, ","), at);
+    DVG_TRY(DVG_GROW(person, *n, "revoked people"));
+    (*person)[(*n)++] = number;
+    at = *end ? end + 1 : end;
+  }
+  if (*n == 0) return DVG_OK;
+  qsort(*person, (size_t)*n, sizeof **person, ascending);
+  int64_t n_different = 0;
+  for (int64_t i = 0; i < *n; i++)
+    if (i == 0 || (*person)[i] != (*person)[n_different - 1]) (*person)[n_different++] = (*person)[i];
+  *n = n_different;
+  return DVG_OK;
+}
+
+int dvg_revocation_hits(const struct dvg_revocation *r, const int64_t attribute[2], int64_t identity_person) {
+  for (int d = 0; d < 2; d++)
+    if (r->image && attribute[d] >= 0 && r->image[attribute[d]]) return 1;
+  return r->n_people > 0 &&
+         bsearch(&identity_person, r->person, (size_t)r->n_people, sizeof *r->person, ascending) != NULL;
+}

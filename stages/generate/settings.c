@@ -3,7 +3,7 @@
 #include "stages/generate/generate.h"
 
 int dvg_generate_revokes(const struct dvg_generate_settings *s) {
-  return s->revoke_people[0] || s->revoke_images[0] || s->revoke_file[0];
+  return s->revoke_people[0] || s->revoke_images[0] || s->revoke_file[0] || s->revoke_identities[0];
 }
 
 int dvg_generate_paints(const struct dvg_generate_settings *s) {
@@ -24,7 +24,7 @@ enum dvg_status dvg_generate_check_usage(const struct dvg_generate_settings *s) 
     return dvg_fail(DVG_ERROR_USAGE, "--part is for making a set, not for --repair, --only and --revoke-...");
   if (s->like[0] && s->only < 0) return dvg_fail(DVG_ERROR_USAGE, "--like goes with --only");
   if (s->revoke != DVG_REVOKE_LIST && !dvg_generate_revokes(s))
-    return dvg_fail(DVG_ERROR_USAGE, "--revoke without --revoke-people, --revoke-images or --revoke-file");
+    return dvg_fail(DVG_ERROR_USAGE, "--revoke without --revoke-people, --revoke-images, --revoke-file or --revoke-identities");
   if (s->listing[0] && !dvg_generate_revokes(s))
     return dvg_fail(DVG_ERROR_USAGE, "--listing goes with --revoke-...");
   if (s->sampler[0] && s->identities[0])
@@ -43,7 +43,7 @@ int dvg_generate_uses_bank(const struct dvg_generate_settings *s) {
 }
 
 enum dvg_status dvg_generate_check_settings(const struct dvg_generate_settings *s) {
-  if (!dvg_generate_uses_bank(s) && dvg_generate_revokes(s))
+  if (!dvg_generate_uses_bank(s) && (s->revoke_people[0] || s->revoke_images[0] || s->revoke_file[0]))
     return dvg_fail(DVG_ERROR_USAGE, "--attributes prior draws on no image: there is nobody to revoke");
   if (dvg_generate_uses_bank(s) && !s->bank[0])
     return dvg_fail(DVG_ERROR_USAGE, "missing option: --bank; see --help");

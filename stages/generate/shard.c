@@ -133,8 +133,9 @@ static enum dvg_status take_shape(struct file *f, const char *path) {
 
 static int draws_on_revoked(const struct file *f, int64_t i) {
   const struct dvg_batch *b = &f->batch;
-  if (f->rows->mode == DVG_REVOKED_NONE || b->fate[i] != DVG_FATE_WRITTEN) return 0;
-  return f->rows->revoked[b->attribute[0][i]] || f->rows->revoked[b->attribute[1][i]];
+  if (f->rows->revoked.mode == DVG_REVOKED_NONE || b->fate[i] != DVG_FATE_WRITTEN) return 0;
+  return dvg_revocation_hits(&f->rows->revoked, (int64_t[]){b->attribute[0][i], b->attribute[1][i]},
+                             f->has_person ? b->identity_person[i] : -1);
 }
 
 // Reads what the old file has of the batch's rows; todo[i] = 1 for those that it hasn't.
@@ -168,7 +169,7 @@ static enum dvg_status fill_batch(struct file *f, int64_t first, const char *pat
   DVG_TRY(take_old(f, first, todo));
   for (int64_t i = b->from; i < b->from + b->count; i++) {
     if (todo[i] || !draws_on_revoked(f, i)) continue;
-    if (f->rows->mode == DVG_REVOKED_DROP) dvg_batch_drop(b, i, f->size);
+    if (f->rows->revoked.mode == DVG_REVOKED_DROP) dvg_batch_drop(b, i, f->size);
     else todo[i] = 1;
   }
   if (!memchr(todo, 1, BATCH)) return DVG_OK;
@@ -225,6 +226,7 @@ done:
 struct sources {
   unsigned char *fate;
   int64_t *number, *attribute[2];
+  int64_t *item, *person; // of identities; NULL: nobody's
 };
 
 static enum dvg_status load_sources(struct sources *s, int64_t *n, const struct dvg_artifact *a,
@@ -237,7 +239,9 @@ static enum dvg_status load_sources(struct sources *s, int64_t *n, const struct 
     snprintf(name, sizeof name, "attribute_%.80s", domain[d]);
     DVG_TRY(dvg_artifact_load(a, name, DVG_I64, 1, n, (void **)&s->attribute[d]));
   }
-  return DVG_OK;
+  if (!dvg_artifact_has(a, "identity_person")) return DVG_OK;
+  DVG_TRY(dvg_artifact_load(a, "identity_item", DVG_I64, 1, n, (void **)&s->item));
+  return dvg_artifact_load(a, "identity_person", DVG_I64, 1, n, (void **)&s->person);
 }
 
 static void print_source(FILE *out, int64_t number, const char *domain, int64_t row,
@@ -248,7 +252,7 @@ static void print_source(FILE *out, int64_t number, const char *domain, int64_t 
 
 static enum dvg_status find_in(int64_t *n_found, FILE *listing, const struct dvg_artifact *a,
                                const char *const domain[2], const struct dvg_image_set *images, char **names,
-                               const unsigned char *revoked) {
+                               const struct dvg_revocation *revoked) {
   struct sources s = {0};
   int64_t n;
   enum dvg_status status;
@@ -256,14 +260,21 @@ static enum dvg_status find_in(int64_t *n_found, FILE *listing, const struct dvg
   *n_found = 0;
   for (int64_t i = 0; i < n; i++) {
     int found = 0;
-    for (int d = 0; d < 2; d++) {
+    if (s.person && s.fate[i] == DVG_FATE_WRITTEN &&
+        dvg_revocation_hits(revoked, (int64_t[]){-1, -1}, s.person[i])) {
+      found = 1;
+      if (listing)
+        fprintf(listing, "%lld\tidentity\t%lld\t-\t#%lld\n", (long long)s.number[i], (long long)s.item[i],
+                (long long)s.person[i]);
+    }
+    for (int d = 0; d < 2 && revoked->image; d++) {
       int64_t row = s.attribute[d][i];
       if (row < 0 || row >= images->N) {
         status = dvg_fail(DVG_ERROR_INPUT, "%s: row %lld has its attributes from an image that the bank hasn't",
                           dvg_artifact_path(a), (long long)i);
         goto done;
       }
-      if (s.fate[i] != DVG_FATE_WRITTEN || !revoked[row]) continue;
+      if (s.fate[i] != DVG_FATE_WRITTEN || !revoked->image[row]) continue;
       found = 1;
       if (listing) print_source(listing, s.number[i], domain[d], row, images, names);
     }
@@ -272,13 +283,15 @@ static enum dvg_status find_in(int64_t *n_found, FILE *listing, const struct dvg
 done:
   dvg_free(&s.fate);
   dvg_free(&s.number);
+  dvg_free(&s.item);
+  dvg_free(&s.person);
   for (int d = 0; d < 2; d++) dvg_free(&s.attribute[d]);
   return status;
 }
 
 enum dvg_status dvg_pairs_find_revoked(int64_t *n_found, FILE *listing, const char *path,
                                        const char *const domain[2], const struct dvg_image_set *images,
-                                       char **names, const unsigned char *revoked) {
+                                       char **names, const struct dvg_revocation *revoked) {
   struct dvg_artifact *a = NULL;
   DVG_TRY(dvg_artifact_open(&a, path, "pairs", DVG_PAIRS_VERSION));
   enum dvg_status status = find_in(n_found, listing, a, domain, images, names, revoked);

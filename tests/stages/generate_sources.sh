@@ -89,4 +89,49 @@ import h5py
 with h5py.File("bent/shard-000001.h5", "r+") as file: file["feature"][...] *= 2'
   expect_fail "a feature of another length" 3 "bent: feature [0-9]+ is not of length 1" generate 1 x --generator g.h5 --bank toy.h5 --identities bent
 fi
+# ---- people whose features are identities, revoked
+
+if [ $has_h5py = yes ]; then
+  drew=$($python -c 'import h5py
+print(sum(p in (2, 5) for p in h5py.File("real0/index.h5")["identity_person"][()]))')
+  check "some pairs, not all, are theirs" test "$drew" -gt 0 -a "$drew" -lt 23
+  check "lists whose identities" run 2 dvg-generate --bank toy.h5 --out real0 --revoke-identities 5,2 --listing who.tsv
+  is "each once" "$(grep -cP '^[0-9]+\tidentity\t[0-9]+\t-\t#[25]$' who.tsv)/$(wc -l <who.tsv)" "$drew/$drew"
+  for n in 0 3; do
+    rm -rf drop$n remake$n
+    cp -r real0 drop$n
+    cp -r real0 remake$n
+    check "drop on $n" run $n dvg-generate --bank toy.h5 --out drop$n --revoke drop --revoke-identities 2,5
+    # shellcheck disable=SC2086
+    check "remake on $n" run $n dvg-generate $real --recognizer f.h5 --out remake$n --revoke remake --revoke-identities 5,2,2
+  done
+  check "drop: alike" diff -r drop0 drop3
+  check "remake: alike" diff -r remake0 remake3
+  cat >revoked.py <<'END'
+import h5py, numpy
+def read(name):
+    file = h5py.File(f"{name}/index.h5")
+    return {key: file[key][()] for key in file if not key.startswith("shard_")}
+real, drop, remake = read("real0"), read("drop0"), read("remake0")
+gone = numpy.isin(real["identity_person"], (2, 5))
+assert (drop["fate"] == gone).all() and (drop["reason"] == 2 * gone).all()
+assert not drop["identity"][gone].any() and not drop["image_NIR"][gone].any() and not drop["image_VIS"][gone].any()
+assert (remake["fate"] == 0).all() and not numpy.isin(remake["identity_person"], (2, 5)).any()
+assert (remake["attempt"][gone] > 0).all() and remake["image_NIR"][gone].any()
+for rows in drop, remake:
+    for key in real:
+        assert (rows[key][~gone] == real[key][~gone]).all(), key
+END
+  check "only their pairs change" $python revoked.py
+  rm drop0/shard-000002.h5
+  # shellcheck disable=SC2086
+  check "repair respects them" run 2 dvg-generate $real --recognizer f.h5 --repair --out drop0
+  check "repaired to the same" diff -r drop0 drop3
+  check "without a bank" run 0 dvg-generate --out both --revoke drop --revoke-identities 0,1,2,3,4,5,6,7
+  check "verifies" run 2 dvg-inspect drop3 --verify
+fi
+# shellcheck disable=SC2086
+expect_fail "nobody's identities" 2 "identities of noise0 are drawn from noise, nobody's" run 2 dvg-generate --out noise0 --revoke-identities 2
+expect_fail "no number" 2 "'x' is no number of a person" run 2 dvg-generate --bank toy.h5 --out real0 --revoke-identities 1,x
+
 summary
