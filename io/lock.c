@@ -141,11 +141,15 @@ static enum dvg_status watch(const struct dvg_lock *l, const char *path, const s
   return DVG_OK;
 }
 
+// Whether a holder's process can be looked for by its id.
+static int is_near(const struct holder *h, const struct holder *me) {
+  return me->started && h->started && *h->boot && *h->space && strcmp(h->boot, me->boot) == 0 &&
+         strcmp(h->space, me->space) == 0;
+}
+
 static enum dvg_status look(const struct dvg_lock *l, const char *path, const struct holder *h,
                             enum sign *sign) {
-  int near = l->me.started && h->started && *h->boot && *h->space && strcmp(h->boot, l->me.boot) == 0 &&
-             strcmp(h->space, l->me.space) == 0;
-  if (!near) return watch(l, path, h, sign);
+  if (!is_near(h, &l->me)) return watch(l, path, h, sign);
   *sign = start_of(h->pid) == h->started ? ALIVE : DEAD;
   return DVG_OK;
 }
@@ -393,4 +397,50 @@ void dvg_lock_release(struct dvg_lock **lock) {
   }
   if (is_ours(l)) unlink(l->path);
   free_lock(lock);
+}
+
+// ---- seen from outside
+
+static int is_lock_name(const char *file) {
+  int64_t part, n_parts;
+  int end = 0;
+  if (strcmp(file, "dvg.lock") == 0) return 1;
+  return sscanf(file, "dvg.part-%" SCNd64 "-of-%" SCNd64 ".lock%n", &part, &n_parts, &end) == 2 && end > 0 &&
+         !file[end];
+}
+
+// Whether the holder of the file lives, as far as one look can tell.
+static int seems_alive(const char *path, const struct holder *h, const struct holder *me) {
+  struct timespec when, now;
+  if (is_near(h, me)) return start_of(h->pid) == h->started;
+  if (!touched(path, &when)) return 0;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return difftime(now.tv_sec, when.tv_sec) + (double)(now.tv_nsec - when.tv_nsec) * 1e-9 <= MISSED * h->beat;
+}
+
+int dvg_lock_look(struct dvg_lock_holder *out, int *n_alive, const char *folder) {
+  const struct dvg_lock_settings nobody = {.program = "", .beat = DVG_LOCK_BEAT};
+  struct holder me, h;
+  int n = 0, alive = 0;
+  char *path = NULL, text[TEXT];
+  DIR *list = opendir(folder);
+  describe_me(&me, &nobody);
+  for (const struct dirent *e; list && (e = readdir(list));) {
+    if (!is_lock_name(e->d_name) || dvg_text(&path, "%s/%s", folder, e->d_name) != DVG_OK) continue;
+    if (read_small(path, text)) {
+      parse_holder(&h, text);
+      const int lives = seems_alive(path, &h, &me);
+      if (n++ == 0 || (lives && !out->alive)) {
+        *out = (struct dvg_lock_holder){.pid = h.pid, .alive = lives};
+        snprintf(out->program, sizeof out->program, "%s", h.program);
+        snprintf(out->host, sizeof out->host, "%s", h.host);
+        snprintf(out->since, sizeof out->since, "%s", h.since);
+      }
+      alive += lives;
+    }
+    dvg_free(&path);
+  }
+  if (list) closedir(list);
+  if (n_alive) *n_alive = alive;
+  return n;
 }

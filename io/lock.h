@@ -37,4 +37,16 @@ DVG_CHECKED enum dvg_status dvg_lock_take(struct dvg_lock **l, const struct dvg_
 // Removes the file if it is still ours, and frees. Nothing to do for NULL.
 void dvg_lock_release(struct dvg_lock **l);
 
+// ---- seen from outside
+
+struct dvg_lock_holder {
+  char program[64], host[128], since[32];
+  int64_t pid;
+  int alive;
+};
+// Not collective. Who holds a folder, or one of its parts, or died holding it: one that lives before one that is dead. Returns how many locks there are, 0
+// where there is none or nothing can be read; *n_alive (or NULL) is how many of their holders live. Only reads and never waits: where life is seen by
+// touches only, a file touched within 6 beats by our own clock is that of a living one.
+int dvg_lock_look(struct dvg_lock_holder *h, int *n_alive, const char *folder);
+
 #endif

@@ -320,6 +320,38 @@ static void dead_parts_are_no_hindrance(void) {
   free(text);
 }
 
+static void is_seen_from_outside(void) {
+  struct dvg_lock_holder h;
+  struct timespec old[2] = {{1, 0}, {1, 0}};
+  int n_alive = -1;
+  CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 0);
+  CU_ASSERT_EQUAL(n_alive, 0);
+  CU_ASSERT_EQUAL(dvg_lock_look(&h, NULL, "/nowhere"), 0);
+  pid_t child = holder(1);
+  CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 1);
+  CU_ASSERT_TRUE(n_alive == 1 && h.alive && h.pid == child);
+  CU_ASSERT_STRING_EQUAL(h.program, "dvg-test");
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 1);
+  CU_ASSERT_TRUE(n_alive == 0 && !h.alive && h.pid == child);
+  // Elsewhere, by when it was touched; one that lives comes first.
+  CHECK_OK(dvg_path_write_text(file("dvg.part-2-of-3.lock"), ELSEWHERE("10")));
+  CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 2);
+  CU_ASSERT_TRUE(n_alive == 1 && h.alive && h.pid == 1);
+  CU_ASSERT_STRING_EQUAL(h.host, "node7");
+  CU_ASSERT_STRING_EQUAL(h.since, "2026-01-01T00:00:00Z");
+  utimensat(AT_FDCWD, file("dvg.part-2-of-3.lock"), old, 0);
+  CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 2);
+  CU_ASSERT_TRUE(n_alive == 0 && !h.alive);
+  CHECK_OK(dvg_path_write_text(file("dvg.lock.part"), ELSEWHERE("10"))); // no lock
+  CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 2);
+  unlink(file("dvg.lock.part"));
+  unlink(file("dvg.part-2-of-3.lock"));
+  unlink(file("dvg.lock"));
+  nothing_is_left();
+}
+
 const struct dvg_test dvg_tests[] = {
     {"takes, leaves nothing", takes_and_leaves_nothing},
     {"is refused while the first lives", is_refused_while_the_first_lives},
@@ -333,4 +365,5 @@ const struct dvg_test dvg_tests[] = {
     {"claims of dead ones are no hindrance", claims_of_dead_ones_are_no_hindrance},
     {"parts live side by side", parts_live_side_by_side},
     {"dead parts are no hindrance", dead_parts_are_no_hindrance},
+    {"is seen from outside", is_seen_from_outside},
     {NULL, NULL}};
