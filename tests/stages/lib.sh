@@ -70,6 +70,14 @@ check() {
   else report bad "$name" "exit code $code"; fi
 }
 
+# python_check NAME ARGUMENTS... <<'END': passes if the Python program on standard input, which check itself would not see, ends with 0.
+python_check() {
+  local name=$1
+  cat >"$scratch/log/program.py"
+  shift
+  check "$name" env PYTHONPATH=. PYTHONDONTWRITEBYTECODE=1 timeout -k 5 "$run_limit" /usr/bin/python3 "$scratch/log/program.py" "$@"
+}
+
 # says NAME PATTERN: the last command's output has a line that matches.
 says() {
   if grep -qE -- "$2" "$output" "$output.err"; then report good
