@@ -190,23 +190,36 @@ static void draw_cell(struct dvg_image *image, const struct dvg_sheet *s, const 
              pixels + (y / l->zoom * s->W + x / l->zoom) * 3, 3);
 }
 
-enum dvg_status dvg_sheet_write(const struct dvg_sheet *s, const char *path) {
+static enum dvg_status draw(struct dvg_image *image, const struct dvg_sheet *s) {
   struct layout l = lay_out(s);
-  struct dvg_image image = {0};
-  DVG_TRY(dvg_image_create(&image, l.H, l.W, 3));
-  dvg_canvas_fill(&image, 0, 0, l.W, l.H, white);
-  draw_text(&image, MARGIN, MARGIN, l.W - 2 * MARGIN, l.title_scale, 0, s->title);
+  DVG_TRY(dvg_image_create(image, l.H, l.W, 3));
+  dvg_canvas_fill(image, 0, 0, l.W, l.H, white);
+  draw_text(image, MARGIN, MARGIN, l.W - 2 * MARGIN, l.title_scale, 0, s->title);
   for (int64_t i = 0; i < s->columns; i++)
     if (s->column_text[i])
-      draw_text(&image, l.left + i * l.step_x, l.top - TEXT_GAP - l.column_scale * DVG_FONT_HEIGHT, l.cell_W,
+      draw_text(image, l.left + i * l.step_x, l.top - TEXT_GAP - l.column_scale * DVG_FONT_HEIGHT, l.cell_W,
                 l.column_scale, 1, s->column_text[i]);
   for (int64_t i = 0; i < s->rows; i++)
     if (s->row_text[i])
-      draw_text(&image, MARGIN, l.top + i * l.step_y + l.cell_H / 2 - DVG_FONT_HEIGHT,
+      draw_text(image, MARGIN, l.top + i * l.step_y + l.cell_H / 2 - DVG_FONT_HEIGHT,
                 l.left - MARGIN - TEXT_GAP, 2, 0, s->row_text[i]);
   for (int64_t i = 0; i < s->rows; i++)
-    for (int64_t j = 0; j < s->columns; j++) draw_cell(&image, s, &l, i, j);
-  enum dvg_status status = dvg_image_write_png(&image, path);
+    for (int64_t j = 0; j < s->columns; j++) draw_cell(image, s, &l, i, j);
+  return DVG_OK;
+}
+
+enum dvg_status dvg_sheet_write(const struct dvg_sheet *s, const char *path) {
+  struct dvg_image image = {0};
+  enum dvg_status status = draw(&image, s);
+  if (status == DVG_OK) status = dvg_image_write_png(&image, path);
+  dvg_image_free(&image);
+  return status;
+}
+
+enum dvg_status dvg_sheet_encode(const struct dvg_sheet *s, unsigned char **bytes, size_t *n_bytes) {
+  struct dvg_image image = {0};
+  enum dvg_status status = draw(&image, s);
+  if (status == DVG_OK) status = dvg_image_encode_png(&image, bytes, n_bytes);
   dvg_image_free(&image);
   return status;
 }

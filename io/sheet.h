@@ -24,6 +24,8 @@ void dvg_sheet_note(struct dvg_sheet *s, int64_t row, int64_t column, const char
 void dvg_sheet_cell_u8(struct dvg_sheet *s, int64_t row, int64_t column, const unsigned char *pixels, int64_t C);
 void dvg_sheet_cell_f32(struct dvg_sheet *s, int64_t row, int64_t column, const float *planes, int64_t C);
 DVG_CHECKED enum dvg_status dvg_sheet_write(const struct dvg_sheet *s, const char *path);
+// The same PNG in new memory (dvg_free).
+DVG_CHECKED enum dvg_status dvg_sheet_encode(const struct dvg_sheet *s, unsigned char **bytes, size_t *n_bytes);
 
 // A plot of one or more curves with axes, ticks, a legend and a grid.
 struct dvg_curve {

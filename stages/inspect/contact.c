@@ -220,9 +220,8 @@ done:
   return status;
 }
 
-enum dvg_status dvg_contact_pairs(const char *folder, const struct dvg_inspect *s) {
+static enum dvg_status draw_pairs(struct dvg_sheet **sheet, const char *folder, const struct dvg_inspect *s) {
   struct pairs p = {.n_domains = 0};
-  struct dvg_sheet *sheet = NULL;
   DVG_TRY(dvg_shard_reader_open(&p.set, folder, "pairs", DVG_PAIRS_VERSION));
   int64_t n_items = dvg_shard_reader_items(p.set);
   enum dvg_status status;
@@ -247,12 +246,27 @@ enum dvg_status dvg_contact_pairs(const char *folder, const struct dvg_inspect *
   snprintf(title, sizeof title, "%.100s: pairs %lld to %lld of %lld%s", dvg_path_name(folder),
            (long long)dvg_ledger_item(&p.ledger, first), (long long)dvg_ledger_item(&p.ledger, first + n - 1),
            (long long)n_items, p.n_scores ? "   id: cosine to the identity, cos: within the pair" : "");
-  DVG_TRY_GOTO(dvg_sheet_create(&sheet, rows, columns * p.n_domains, p.H, p.W, title));
-  DVG_TRY_GOTO(fill_pairs(sheet, &p, first, n, columns));
-  status = dvg_sheet_write(sheet, s->sheet);
+  DVG_TRY_GOTO(dvg_sheet_create(sheet, rows, columns * p.n_domains, p.H, p.W, title));
+  status = fill_pairs(*sheet, &p, first, n, columns);
 done:
-  dvg_sheet_free(&sheet);
   dvg_shard_reader_close(&p.set);
   dvg_ledger_free(&p.ledger);
+  return status;
+}
+
+enum dvg_status dvg_contact_pairs(const char *folder, const struct dvg_inspect *s) {
+  struct dvg_sheet *sheet = NULL;
+  enum dvg_status status = draw_pairs(&sheet, folder, s);
+  if (status == DVG_OK) status = dvg_sheet_write(sheet, s->sheet);
+  dvg_sheet_free(&sheet);
+  return status;
+}
+
+enum dvg_status dvg_contact_pairs_png(unsigned char **bytes, size_t *n_bytes, const char *folder,
+                                      const struct dvg_inspect *s) {
+  struct dvg_sheet *sheet = NULL;
+  enum dvg_status status = draw_pairs(&sheet, folder, s);
+  if (status == DVG_OK) status = dvg_sheet_encode(sheet, bytes, n_bytes);
+  dvg_sheet_free(&sheet);
   return status;
 }
