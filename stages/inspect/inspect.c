@@ -12,11 +12,12 @@
 #include "stages/inspect/describe.h"
 #include "stages/inspect/export.h"
 #include "stages/inspect/verify.h"
+#include "stages/inspect/watch.h"
 #include "stages/select.h"
 
 static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct dvg_inspect, file, "file", NULL,
-                    "artifact, or folder of a sharded set; also as the first argument, without --file"),
+                    "artifact, folder of a sharded set, or of a run; also by itself, without --file"),
     DVG_OPTION_FLAG(struct dvg_inspect, verify, "verify", "no",
                     "recompute all digests (shards: shared out over the ranks)"),
     DVG_OPTION_PATH(struct dvg_inspect, sheet, "sheet", "", "PNG to draw the images or pairs on"),
@@ -36,13 +37,19 @@ static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct dvg_inspect, scores, "scores", "", "export of pairs: " DVG_SCORES_HELP),
     DVG_OPTION_INT(struct dvg_inspect, quality, "quality", "0", 0, 100,
                    "export: of JPEG; 0: PNG, which loses nothing"),
+    DVG_OPTION_FLAG(struct dvg_inspect, watch, "watch", "no",
+                    "show how a run folder's stages go, drawn again and again; q ends"),
+    DVG_OPTION_REAL(struct dvg_inspect, interval, "interval", "2", 0.1, 86400, "watch: seconds between looks"),
+    DVG_OPTION_FLAG(struct dvg_inspect, once, "once", "no",
+                    "watch: one page and no more, as where there is no terminal"),
     DVG_OPTION_END};
 
-const struct dvg_stage dvg_stage_inspect = {.program = "dvg-inspect",
-                                            .summary = "what is this file; lineage; digests; contact sheet",
-                                            .options = options,
-                                            .settings_bytes = sizeof(struct dvg_inspect),
-                                            .run = dvg_inspect_run};
+const struct dvg_stage dvg_stage_inspect = {
+    .program = "dvg-inspect",
+    .summary = "what is this file; lineage; digests; contact sheet; how a run goes",
+    .options = options,
+    .settings_bytes = sizeof(struct dvg_inspect),
+    .run = dvg_inspect_run};
 
 // ---- what was found
 
@@ -239,6 +246,10 @@ static enum dvg_status check_settings(const struct dvg_inspect *s) {
     return dvg_fail(DVG_ERROR_USAGE, "--where and --scores are of an --export of pairs");
   if (s->quality > 0 && s->export == DVG_EXPORT_NONE)
     return dvg_fail(DVG_ERROR_USAGE, "--quality is of the images of an --export");
+  if (s->watch && (s->verify || s->list || s->json || s->sheet[0] || s->export != DVG_EXPORT_NONE))
+    return dvg_fail(DVG_ERROR_USAGE,
+                    "--watch is of a whole run: leave --verify, --list, --json, --sheet and --export out");
+  if (s->once && !s->watch) return dvg_fail(DVG_ERROR_USAGE, "--once is of --watch");
   return DVG_OK;
 }
 
@@ -262,6 +273,8 @@ enum dvg_status dvg_inspect_run(const struct dvg_options *o, const struct dvg_wo
   struct finding f = {.s = s};
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? check_settings(s) : DVG_OK));
+  // Once where others would wait for its end at full speed.
+  if (s->watch) return dvg_world_agree(w, w->rank == 0 ? dvg_watch_run(s, w->size > 1) : DVG_OK);
   if (s->verify) DVG_TRY_GOTO(verify(s, w)); // first: of what is damaged nothing else may be readable
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? find(&f) : DVG_OK));
   if (!s->json) DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? print_finding(&f) : DVG_OK));
@@ -291,16 +304,32 @@ static enum dvg_status parse_and_run(int argc, char **argv, const struct dvg_wor
   return status;
 }
 
+// Whether the argument is an option that takes the next one as its value.
+static int takes_value(const char *argument) {
+  if (strncmp(argument, "--", 2) != 0) return 0;
+  if (strcmp(argument, "--config") == 0) return 1;
+  for (const struct dvg_option *t = options; t->kind != DVG_OPTION_KIND_END; t++)
+    if (strcmp(t->name, argument + 2) == 0) return t->kind != DVG_OPTION_KIND_FLAG;
+  return 0;
+}
+
+// The place of the first bare argument, which becomes --file=PATH; 0: there is none.
+static int find_bare(int argc, char **argv) {
+  for (int i = 1; i < argc; i++)
+    if (argv[i][0] != '-' && !takes_value(argv[i - 1])) return i;
+  return 0;
+}
+
 int dvg_inspect_main(int argc, char **argv) {
   struct dvg_world w;
   dvg_world_init(&w, dvg_stage_inspect.program, &argc, &argv);
-  // A bare first argument becomes --file=PATH.
   char *path = NULL, **args = NULL;
   enum dvg_status status = DVG_NEW(&args, argc + 1, "arguments");
   if (status == DVG_OK) memcpy(args, argv, (size_t)argc * sizeof *args);
-  if (status == DVG_OK && argc > 1 && argv[1][0] != '-') {
-    status = dvg_text(&path, "--file=%s", argv[1]);
-    args[1] = path;
+  const int bare = find_bare(argc, argv);
+  if (status == DVG_OK && bare > 0) {
+    status = dvg_text(&path, "--file=%s", argv[bare]);
+    args[bare] = path;
   }
   status = dvg_world_agree(&w, status);
   if (status == DVG_OK) status = parse_and_run(argc, args, &w);
