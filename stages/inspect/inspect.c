@@ -11,6 +11,7 @@
 #include "stages/inspect/contact.h"
 #include "stages/inspect/describe.h"
 #include "stages/inspect/export.h"
+#include "stages/inspect/html_report.h"
 #include "stages/inspect/verify.h"
 #include "stages/inspect/watch.h"
 #include "stages/select.h"
@@ -42,6 +43,8 @@ static const struct dvg_option options[] = {
     DVG_OPTION_REAL(struct dvg_inspect, interval, "interval", "2", 0.1, 86400, "watch: seconds between looks"),
     DVG_OPTION_FLAG(struct dvg_inspect, once, "once", "no",
                     "watch: one page and no more, as where there is no terminal"),
+    DVG_OPTION_PATH(struct dvg_inspect, report, "report", "",
+                    "HTML page to write on a run folder: stages, lineage, curves, sheets, results"),
     DVG_OPTION_END};
 
 const struct dvg_stage dvg_stage_inspect = {
@@ -246,9 +249,12 @@ static enum dvg_status check_settings(const struct dvg_inspect *s) {
     return dvg_fail(DVG_ERROR_USAGE, "--where and --scores are of an --export of pairs");
   if (s->quality > 0 && s->export == DVG_EXPORT_NONE)
     return dvg_fail(DVG_ERROR_USAGE, "--quality is of the images of an --export");
-  if (s->watch && (s->verify || s->list || s->json || s->sheet[0] || s->export != DVG_EXPORT_NONE))
+  if ((s->watch || s->report[0]) &&
+      (s->verify || s->list || s->json || s->sheet[0] || s->export != DVG_EXPORT_NONE))
     return dvg_fail(DVG_ERROR_USAGE,
-                    "--watch is of a whole run: leave --verify, --list, --json, --sheet and --export out");
+                    "--%s is of a whole run: leave --verify, --list, --json, --sheet and --export out",
+                    s->watch ? "watch" : "report");
+  if (s->watch && s->report[0]) return dvg_fail(DVG_ERROR_USAGE, "--watch or --report: one at a time");
   if (s->once && !s->watch) return dvg_fail(DVG_ERROR_USAGE, "--once is of --watch");
   return DVG_OK;
 }
@@ -268,13 +274,18 @@ static enum dvg_status verify(const struct dvg_inspect *s, const struct dvg_worl
   return dvg_world_agree(w, w->rank == 0 ? verify_file(s->file) : DVG_OK);
 }
 
+// Rank 0 alone.
+static enum dvg_status look_at_run(const struct dvg_inspect *s, const struct dvg_world *w) {
+  if (s->report[0]) return dvg_report_html(s->report, s->file);
+  return dvg_watch_run(s, w->size > 1); // the other ranks would wait for its end at full speed
+}
+
 enum dvg_status dvg_inspect_run(const struct dvg_options *o, const struct dvg_world *w) {
   const struct dvg_inspect *s = o->values;
   struct finding f = {.s = s};
   enum dvg_status status;
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? check_settings(s) : DVG_OK));
-  // Once where others would wait for its end at full speed.
-  if (s->watch) return dvg_world_agree(w, w->rank == 0 ? dvg_watch_run(s, w->size > 1) : DVG_OK);
+  if (s->watch || s->report[0]) return dvg_world_agree(w, w->rank == 0 ? look_at_run(s, w) : DVG_OK);
   if (s->verify) DVG_TRY_GOTO(verify(s, w)); // first: of what is damaged nothing else may be readable
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? find(&f) : DVG_OK));
   if (!s->json) DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? print_finding(&f) : DVG_OK));

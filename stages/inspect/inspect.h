@@ -1,12 +1,12 @@
 // dvg-inspect: what a file or a sharded set is, where it came from, whether it is intact, what it looks like; and
-// its way out to others. Of a run folder: how it goes (watch.h).
+// its way out to others. Of a run folder: how it goes (watch.h), and a page on all of it (html_report.h).
 #ifndef DVG_STAGES_INSPECT_INSPECT_H
 #define DVG_STAGES_INSPECT_INSPECT_H
 
 #include "stages/stage.h"
 
 struct dvg_inspect {
-  const char *file, *sheet, *out, *where, *scores;
+  const char *file, *sheet, *out, *where, *scores, *report;
   int64_t verify, list, json, watch, once;
   int64_t first, people, per_person, rows, columns;
   int64_t export, quality;

@@ -183,6 +183,7 @@ else skip "on a terminal: no $python with pty"; fi
 
 expect_fail "with --verify" 2 "--watch is of a whole run" watch 2 run --verify
 expect_fail "with --json" 2 "--watch is of a whole run" watch 0 run --json
+expect_fail "with a report" 2 "--watch or --report: one at a time" watch 0 run --report x.html
 expect_fail "once of nothing" 2 "--once is of --watch" run 0 dvg-inspect run/toy.h5 --once
 expect_fail "no interval" 2 "interval: 0 is out of range" watch 0 run --interval 0
 expect_fail "no folder named" 2 "file" watch 0
