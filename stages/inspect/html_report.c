@@ -76,10 +76,10 @@ static void put_tiles(FILE *to, const struct dvg_run *r, const struct dvg_run_re
       put_tile(to, dvg_say_count(text, r->stage[i].done), "generated pairs in", r->stage[i].name);
   if (last) {
     snprintf(text, sizeof text, "%.1f\u202f%%", 100 * last->rank_1);
-    put_tile(to, text, "rank-1 of", dvg_result_name(last, r));
+    put_tile(to, text, "rank-1 of", last->label);
     const double tar = dvg_result_tar(last, 0.01, NULL);
     snprintf(text, sizeof text, "%.1f\u202f%%", 100 * tar);
-    if (!isnan(tar)) put_tile(to, text, "TAR at FAR 1\u202f% of", dvg_result_name(last, r));
+    if (!isnan(tar)) put_tile(to, text, "TAR at FAR 1\u202f% of", last->label);
   }
   if (seconds > 0) put_tile(to, dvg_say_time(text, seconds), "in the stages whose time is known", "");
   fputs("</ul>\n", to);
@@ -387,7 +387,7 @@ static enum dvg_status put_pairs(FILE *to, const struct dvg_run *r, const struct
     DVG_TRY(put_pairs_sheet(to, s));
     DVG_TRY(put_card_of(to, s));
   }
-  if (n) dvg_html_qualities(to, results, r);
+  if (n) dvg_html_qualities(to, results);
   if (n) fputs("</section>\n", to);
   return DVG_OK;
 }

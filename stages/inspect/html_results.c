@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "stages/inspect/figures.h"
 #include "stages/inspect/html.h"
+#include "stages/inspect/html_compare.h"
 
 enum { MOST_CURVES = DVG_CHART_COLOURS, MOST_RANKS = 50 };
 
@@ -91,6 +92,7 @@ static enum dvg_status read_protocol(struct dvg_run_result *x, const struct dvg_
 
 static void result_free(struct dvg_run_result *x) {
   dvg_description_free(&x->file);
+  dvg_free(&x->label);
   dvg_free(&x->far);
   dvg_free(&x->tar);
   dvg_free(&x->roc_far);
@@ -98,13 +100,20 @@ static void result_free(struct dvg_run_result *x) {
   dvg_free(&x->match);
 }
 
-static enum dvg_status read_result(struct dvg_run_result *x, const char *path) {
+static enum dvg_status make_label(struct dvg_run_result *x, const struct dvg_run_stage *s) {
+  const char *name = text_of(x, "name"), *fold = strstr(s->name, "/fold-");
+  if (fold) return dvg_text(&x->label, "%.200s%s%s", name, name[0] ? ", " : "", name[0] ? fold + 1 : s->name);
+  return dvg_text(&x->label, "%s", name[0] ? name : s->name);
+}
+
+static enum dvg_status read_result(struct dvg_run_result *x, const char *path, const struct dvg_run_stage *s) {
   struct dvg_artifact *a = NULL;
   DVG_TRY(dvg_artifact_open(&a, path, "evaluation", 2));
   enum dvg_status status = dvg_describe(&x->file, a);
   dvg_log_quiet(1);
   const char *confidence = status == DVG_OK ? strstr(x->file.settings, "confidence = ") : NULL;
   x->confidence = confidence ? strtod(confidence + strlen("confidence = "), NULL) : 0.95;
+  if (status == DVG_OK) status = make_label(x, s);
   if (status == DVG_OK) status = read_protocol(x, a);
   dvg_artifact_close(&a);
   return status;
@@ -121,7 +130,7 @@ enum dvg_status dvg_results_read(struct dvg_run_results *all, const struct dvg_r
     for (int f = 0; f < DVG_MAX_FARS; f++) x->interval[f] = (struct dvg_interval){NAN, NAN};
     DVG_TRY(dvg_text(&path, "%s/evaluation.h5", r->stage[i].path));
     dvg_log_quiet(1);
-    enum dvg_status status = read_result(x, path);
+    enum dvg_status status = read_result(x, path, &r->stage[i]);
     dvg_log_quiet(0);
     dvg_free(&path);
     if (status == DVG_OK) all->n++;
@@ -135,11 +144,6 @@ void dvg_results_free(struct dvg_run_results *all) {
   for (int64_t i = 0; i < all->n; i++) result_free(&all->result[i]);
   dvg_free(&all->result);
   all->n = 0;
-}
-
-const char *dvg_result_name(const struct dvg_run_result *x, const struct dvg_run *r) {
-  const char *name = text_of(x, "name");
-  return name[0] ? name : r->stage[x->stage].name;
 }
 
 double dvg_result_tar(const struct dvg_run_result *x, double far, struct dvg_interval *interval) {
@@ -192,11 +196,15 @@ static int has_protocol(const struct dvg_run_result *x) {
 static void put_row(FILE *to, const struct dvg_run_result *x, int colour, const double *far, int n_fars,
                     const struct dvg_run *r) {
   char a[DVG_FIGURE], b[DVG_FIGURE];
+  const char *name = r->stage[x->stage].name;
   fputs("<tr><th scope=\"row\">", to);
   if (colour < MOST_CURVES) fprintf(to, "<i class=\"c%d\"></i>", colour);
   fprintf(to, "<a href=\"#stage-%lld\">", (long long)x->stage);
-  dvg_html_put(to, dvg_result_name(x, r));
-  fprintf(to, "</a><small>%s ", dvg_say_count(a, int_of(x, "probe_images")));
+  dvg_html_put(to, x->label);
+  fputs("</a><small>", to);
+  if (strcmp(name, x->label) != 0) dvg_html_put(to, name);
+  if (strcmp(name, x->label) != 0) fputs(": ", to);
+  fprintf(to, "%s ", dvg_say_count(a, int_of(x, "probe_images")));
   dvg_html_put(to, text_of(x, "probe_domain"));
   fprintf(to, " probes, %s ", dvg_say_count(b, int_of(x, "gallery_images")));
   dvg_html_put(to, text_of(x, "gallery_domain"));
@@ -212,7 +220,7 @@ static void put_row(FILE *to, const struct dvg_run_result *x, int colour, const 
   else fprintf(to, "<td class=\"n\">%.4f</td></tr>\n", real_of(x, "auc"));
 }
 
-static void put_table(FILE *to, const struct dvg_run_results *all, const struct dvg_run *r) {
+static enum dvg_status put_table(FILE *to, const struct dvg_run_results *all, const struct dvg_run *r) {
   double far[DVG_MAX_FARS + 1];
   const int n_fars = find_fars(far, all);
   const struct dvg_run_result *first = NULL;
@@ -229,6 +237,7 @@ static void put_table(FILE *to, const struct dvg_run_results *all, const struct 
     if (!first) first = x;
     put_row(to, x, (int)colour++, far, n_fars, r);
   }
+  DVG_TRY(dvg_html_fold_means(to, all, r, far, n_fars));
   fputs("</tbody></table></div>\n<p class=\"hint\">", to);
   if (first && !isnan(first->rank_1_interval.low))
     fprintf(to,
@@ -240,6 +249,7 @@ static void put_table(FILE *to, const struct dvg_run_results *all, const struct 
     fputs(".", to);
   }
   fputs("</p>\n", to);
+  return DVG_OK;
 }
 
 // ---- curves
@@ -298,14 +308,14 @@ static double least_far(const struct dvg_run_results *all) {
   return least;
 }
 
-static enum dvg_status put_curves(FILE *to, const struct dvg_run_results *all, const struct dvg_run *r) {
+static enum dvg_status put_curves(FILE *to, const struct dvg_run_results *all) {
   struct curves roc = {.n = 0}, match = {.n = 0};
   enum dvg_status status = DVG_OK;
   for (int64_t i = 0; i < all->n && roc.n < MOST_CURVES; i++) {
     const struct dvg_run_result *x = &all->result[i];
     if (!has_protocol(x)) continue;
-    DVG_TRY_GOTO(add_roc(&roc, x, dvg_result_name(x, r)));
-    DVG_TRY_GOTO(add_match(&match, x, dvg_result_name(x, r)));
+    DVG_TRY_GOTO(add_roc(&roc, x, x->label));
+    DVG_TRY_GOTO(add_match(&match, x, x->label));
   }
   const struct dvg_chart a = {.title = "ROC: true accepts",
                               .x_label = "false accept rate",
@@ -345,10 +355,11 @@ enum dvg_status dvg_html_results(FILE *to, const struct dvg_run_results *all, co
   for (int64_t i = 0; i < all->n; i++) n += has_protocol(&all->result[i]);
   if (n == 0) return DVG_OK;
   fputs("<section id=\"results\"><h2>Recognition</h2>\n", to);
-  put_table(to, all, r);
-  enum dvg_status status = put_curves(to, all, r);
+  DVG_TRY(put_table(to, all, r));
+  DVG_TRY(put_curves(to, all));
+  DVG_TRY(dvg_html_differences(to, all, r));
   fputs("</section>\n", to);
-  return status;
+  return DVG_OK;
 }
 
 // ---- pairs
@@ -377,13 +388,13 @@ static void put_by_domain(FILE *to, const struct dvg_run_result *x, const char *
   }
 }
 
-void dvg_html_qualities(FILE *to, const struct dvg_run_results *all, const struct dvg_run *r) {
+void dvg_html_qualities(FILE *to, const struct dvg_run_results *all) {
   for (int64_t i = 0; i < all->n; i++) {
     const struct dvg_run_result *x = &all->result[i];
     char text[DVG_FIGURE];
     if (int_of(x, "pairs_items") < 0) continue;
     fputs("<h3>Pairs as seen by ", to);
-    dvg_html_put(to, dvg_result_name(x, r));
+    dvg_html_put(to, x->label);
     fprintf(to,
             "</h3>\n<table class=\"plain\"><tbody>\n<tr><th scope=\"row\">pairs looked at</th><td "
             "class=\"n\">%s</td></tr>\n",

@@ -10,6 +10,7 @@
 
 struct dvg_run_result {
   int64_t stage;
+  char *label;                 // the name it was given, or its stage's; of a fold also which
   struct dvg_description file; // its attributes
   double confidence;           // of the intervals
   double rank_1;               // NaN: no protocol was asked for
@@ -28,13 +29,11 @@ struct dvg_run_results {
 DVG_CHECKED enum dvg_status dvg_results_read(struct dvg_run_results *all, const struct dvg_run *r);
 void dvg_results_free(struct dvg_run_results *all);
 
-// The name that an evaluation was given, or else its stage's.
-const char *dvg_result_name(const struct dvg_run_result *x, const struct dvg_run *r);
 // TAR at a FAR; NaN where it wasn't measured.
 double dvg_result_tar(const struct dvg_run_result *x, double far, struct dvg_interval *interval);
 
 // Sections of the page; nothing where there is nothing.
 DVG_CHECKED enum dvg_status dvg_html_results(FILE *to, const struct dvg_run_results *all, const struct dvg_run *r);
-void dvg_html_qualities(FILE *to, const struct dvg_run_results *all, const struct dvg_run *r);
+void dvg_html_qualities(FILE *to, const struct dvg_run_results *all);
 
 #endif

@@ -3,10 +3,10 @@
 // clang-format off
 const char *const dvg_html_style =
     ":root{color-scheme:light dark;--paper:#fcfbf9;--card:#fff;--ink:#1c1c1e;--soft:#6a6a70;--line:#e4e1db;"
-    "--faint:#f1efea;--good:#2b7a52;--busy:#2364aa;--bad:#b3392c;--c0:#2364aa;--c1:#c8553d;--c2:#2b8a66;"
+    "--good:#2b7a52;--busy:#2364aa;--bad:#b3392c;--c0:#2364aa;--c1:#c8553d;--c2:#2b8a66;"
     "--c3:#8a5bb0;--c4:#b07d12;--c5:#3f9ac0;--c6:#b0467d;--c7:#6b705c}\n"
     "@media (prefers-color-scheme:dark){\n"
-    "  :root{--paper:#151619;--card:#1c1e22;--ink:#e9e7e2;--soft:#9b9ba2;--line:#303238;--faint:#232529;"
+    "  :root{--paper:#151619;--card:#1c1e22;--ink:#e9e7e2;--soft:#9b9ba2;--line:#303238;"
     "--good:#66c08f;--busy:#7fb2ea;--bad:#ef8474;--c0:#7fb2ea;--c1:#f0907a;--c2:#6cc9a1;--c3:#c49be6;"
     "--c4:#e0b34f;--c5:#7fcbe8;--c6:#e78abb;--c7:#b3b89f}\n"
     "}\n"

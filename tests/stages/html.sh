@@ -155,6 +155,43 @@ assert p.cell("sampler", "ranks") == "" and p.cell("f", "ranks") == ""
 END
 rm run/log
 
+# ---- folds and differences
+
+mkdir judges
+for fold in a b c; do
+  for k in 0 1 2 3 4 5 6 7 8 9 10 11 12 13; do # rows 0, 1: of the first person in VIS, 2, 3: in NIR
+    person=$((k / 2))
+    [ "$fold$person" != "a0" ] && [ "$fold$person" != "b5" ] && [ "$fold$person" != "c3" ] || continue
+    printf '%s\tgallery\t#%d\n%s\tprobe\t#%d\n' $fold $((4 * person + k % 2)) $fold $((4 * person + 2 + k % 2))
+  done
+done >folds.tsv
+judge() { run 0 dvg-evaluate --images run/toy.h5 --gallery-domain VIS --probe-domain NIR --far 0.5 --bootstrap 200 "$@"; }
+check "another recogniser" run 0 make_weights --width 0.05 --size 32 --out judges/f2.h5
+check "folds" judge --weights run/f/recognizer.h5 --protocol folds.tsv --name folds --out judges/folds
+check "one" judge --weights judges/f2.h5 --name 'the other' --out judges/other
+check "against it" judge --weights run/f/recognizer.h5 --against judges/other --out judges/against
+check "a report on them" report_on 0 judges.html judges
+python_check "what it says" <<'END'
+from page import *
+import statistics
+p = Page("judges.html")
+table, *others = p.section("results").iter("table")
+rows = {p.text(tr.find("th")): [p.text(td) for td in tr.iter("td")] for tr in table.iter("tr") if tr.find("td") is not None}
+folds = [json.load(open(f"judges/folds/fold-{f}/metrics.json")) for f in "abc"]
+for f, m in zip("abc", folds): assert any(name.startswith(f"folds, fold-{f}folds/fold-{f}: 12 NIR probes") for name in rows), list(rows)
+mean = rows["mean of 3 foldsfolds"]
+for cell, values in (mean[0], [m["rank_1"] for m in folds]), (mean[1], [m["tar_at_far"]["0.5"] for m in folds]):
+    assert cell == "%.1f %%\u00b1 %.1f" % (100 * statistics.mean(values), 100 * statistics.stdev(values)), (cell, values)
+a = json.load(open("judges/against/metrics.json"))["against"]
+assert len(others) == 1 and "against against the other" in p.text(p.section("results"))
+said = {p.text(tr.find("th")): [p.text(td) for td in tr.iter("td")] for tr in others[0].iter("tr") if tr.find("td") is not None}
+r = a["rank_1"]
+assert said["rank-1"] == ["%+.1f" % (100 * r["difference"]), "%+.1f \u2013 %+.1f" % (100 * r["low"], 100 * r["high"]), "%.3g" % r["p"]], said
+m = a["mcnemar"]
+assert said["probes right for one alone (McNemar)"] == ["%d : %d" % (m["only_here"], m["only_there"]), "", "%.3g" % m["p"]], said
+assert said["TAR at FAR 50 %"][0] == "%+.1f" % (100 * a["tar_at_far"]["0.5"]["difference"])
+END
+
 # ---- a run that isn't whole
 
 cp -r run half
@@ -164,6 +201,7 @@ printf '{"phase":"sampler","step":40,"of":64,"loss":5,"terms":{"kl":7}' >>half/s
 : >half/sampler/sheets/sampler-000040.png
 truncate -s 2000 half/judged/evaluation.h5
 check "of an unfinished run" report_on 2 half.html half
+is "without a word" "$(wc -c <"$output.err")" 0
 python_check "what it says" <<'END'
 from page import *
 p = Page("half.html")
