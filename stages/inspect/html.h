@@ -1,5 +1,5 @@
-// Markup: escaped text, images as data, and the line charts of a report, as HTML and SVG that is well-formed XML too. What is written to is a memory stream, whose
-// errors its owner looks for at the end.
+// Markup: escaped text, images as data, and the line charts of a report, as HTML and SVG that is well-formed XML too. What is written to is a memory
+// stream, whose errors its owner looks for at the end.
 #ifndef DVG_STAGES_INSPECT_HTML_H
 #define DVG_STAGES_INSPECT_HTML_H
 

@@ -91,7 +91,7 @@ static void put_difference(FILE *to, const cJSON *x, const char *what, double fa
   if (!isnan(far)) fprintf(to, " %.4g\u202f%%", 100 * far);
   fprintf(to, "</th><td class=\"n\">%+.1f</td>", 100 * value);
   if (isnan(low) || isnan(high)) fputs("<td></td>", to);
-  else fprintf(to, "<td class=\"n\">%+.1f \u2013 %+.1f</td>", 100 * low, 100 * high);
+  else fprintf(to, "<td class=\"n\">%+.1f to %+.1f</td>", 100 * low, 100 * high);
   put_p(to, number_of(x, "p"));
 }
 

@@ -115,21 +115,6 @@ static void put_head(FILE *to, const struct dvg_run *r, const struct dvg_run_res
   put_tiles(to, r, results);
 }
 
-static void put_nav(FILE *to, const struct dvg_run *r, const struct dvg_run_results *results) {
-  int64_t n_trainings = 0, n_pairs = 0, n_results = 0;
-  for (int64_t i = 0; i < r->n; i++) {
-    n_trainings += r->stage[i].log.n_phases > 0;
-    n_pairs += r->stage[i].kind == DVG_RUN_PAIRS && r->stage[i].digest[0];
-  }
-  for (int64_t i = 0; i < results->n; i++) n_results += results->result[i].roc_far != NULL;
-  fputs("<nav>", to);
-  if (n_results) fputs("<a href=\"#results\">Recognition</a>", to);
-  if (n_pairs) fputs("<a href=\"#pairs\">Generated pairs</a>", to);
-  fputs("<a href=\"#stages\">Stages</a><a href=\"#lineage\">Lineage</a>", to);
-  if (n_trainings) fputs("<a href=\"#trainings\">Trainings</a>", to);
-  fputs("</nav>\n</header>\n", to);
-}
-
 // ---- stages
 
 static void put_settings(FILE *to, const char *settings) {
@@ -375,24 +360,46 @@ static enum dvg_status put_pairs_sheet(FILE *to, const struct dvg_run_stage *s) 
   return status == DVG_ERROR_MEMORY ? status : DVG_OK; // a set that changes meanwhile has none now
 }
 
+static int is_finished_set(const struct dvg_run_stage *s) {
+  return s->kind == DVG_RUN_PAIRS && s->digest[0];
+}
+
+static int has_pairs(const struct dvg_run *r, const struct dvg_run_results *results) {
+  int has = dvg_results_judge_pairs(results);
+  for (int64_t i = 0; i < r->n; i++) has |= is_finished_set(&r->stage[i]);
+  return has;
+}
+
 static enum dvg_status put_pairs(FILE *to, const struct dvg_run *r, const struct dvg_run_results *results) {
-  int n = 0;
+  if (!has_pairs(r, results)) return DVG_OK;
+  fputs("<section id=\"pairs\"><h2>Generated pairs</h2>\n", to);
   for (int64_t i = 0; i < r->n; i++) {
     const struct dvg_run_stage *s = &r->stage[i];
-    if (s->kind != DVG_RUN_PAIRS || !s->digest[0]) continue;
-    if (n++ == 0) fputs("<section id=\"pairs\"><h2>Generated pairs</h2>\n", to);
+    if (!is_finished_set(s)) continue;
     fputs("<h3>", to);
     dvg_html_put(to, s->name);
     fputs("</h3>\n", to);
     DVG_TRY(put_pairs_sheet(to, s));
     DVG_TRY(put_card_of(to, s));
   }
-  if (n) dvg_html_qualities(to, results);
-  if (n) fputs("</section>\n", to);
+  dvg_html_qualities(to, results);
+  fputs("</section>\n", to);
   return DVG_OK;
 }
 
 // ---- the page
+
+static void put_nav(FILE *to, const struct dvg_run *r, const struct dvg_run_results *results) {
+  int64_t n_trainings = 0, n_results = 0;
+  for (int64_t i = 0; i < r->n; i++) n_trainings += r->stage[i].log.n_phases > 0;
+  for (int64_t i = 0; i < results->n; i++) n_results += results->result[i].roc_far != NULL;
+  fputs("<nav>", to);
+  if (n_results) fputs("<a href=\"#results\">Recognition</a>", to);
+  if (has_pairs(r, results)) fputs("<a href=\"#pairs\">Generated pairs</a>", to);
+  fputs("<a href=\"#stages\">Stages</a><a href=\"#lineage\">Lineage</a>", to);
+  if (n_trainings) fputs("<a href=\"#trainings\">Trainings</a>", to);
+  fputs("</nav>\n</header>\n", to);
+}
 
 static enum dvg_status put_page(FILE *to, const struct dvg_run *r, const struct dvg_run_results *results) {
   put_head(to, r, results);

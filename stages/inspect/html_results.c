@@ -376,6 +376,12 @@ static void put_quality(FILE *to, const struct dvg_run_result *x, const char *na
             dvg_say_value(text, value));
 }
 
+int dvg_results_judge_pairs(const struct dvg_run_results *all) {
+  for (int64_t i = 0; i < all->n; i++)
+    if (int_of(&all->result[i], "pairs_items") >= 0) return 1;
+  return 0;
+}
+
 // "pairs_to_identity_NIR" and the like: one for each domain.
 static void put_by_domain(FILE *to, const struct dvg_run_result *x, const char *prefix, const char *what) {
   for (int64_t i = 0; i < x->file.n_attributes; i++) {

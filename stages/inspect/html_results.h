@@ -32,6 +32,9 @@ void dvg_results_free(struct dvg_run_results *all);
 // TAR at a FAR; NaN where it wasn't measured.
 double dvg_result_tar(const struct dvg_run_result *x, double far, struct dvg_interval *interval);
 
+// Whether any evaluation looked at generated pairs.
+int dvg_results_judge_pairs(const struct dvg_run_results *all);
+
 // Sections of the page; nothing where there is nothing.
 DVG_CHECKED enum dvg_status dvg_html_results(FILE *to, const struct dvg_run_results *all, const struct dvg_run *r);
 void dvg_html_qualities(FILE *to, const struct dvg_run_results *all);

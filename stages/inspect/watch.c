@@ -120,7 +120,7 @@ static void put_progress(FILE *to, const struct dvg_page *p, const struct dvg_ru
   if (s->state != DVG_RUN_DONE && s->total > 0 && s->done >= 0) {
     const double share = (double)s->done / (double)s->total;
     put_bar(to, p, share);
-    fprintf(to, " %3.0f %%  ", floor(100 * share));
+    fprintf(to, " %3.0f %%  ", floor(100 * fmin(share, 1)));
   }
   put_counts(to, s);
   if (dvg_say_rate(text, s->speed)[0]) fprintf(to, "  %s%s", text, strncmp(text, "1/", 2) == 0 ? "" : "/s");

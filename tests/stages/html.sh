@@ -169,7 +169,7 @@ judge() { run 0 dvg-evaluate --images run/toy.h5 --gallery-domain VIS --probe-do
 check "another recogniser" run 0 make_weights --width 0.05 --size 32 --out judges/f2.h5
 check "folds" judge --weights run/f/recognizer.h5 --protocol folds.tsv --name folds --out judges/folds
 check "one" judge --weights judges/f2.h5 --name 'the other' --out judges/other
-check "against it" judge --weights run/f/recognizer.h5 --against judges/other --out judges/against
+check "against it, with a look at pairs" judge --pairs run/pairs --weights run/f/recognizer.h5 --against judges/other --out judges/against
 check "a report on them" report_on 0 judges.html judges
 python_check "what it says" <<'END'
 from page import *
@@ -182,11 +182,12 @@ for f, m in zip("abc", folds): assert any(name.startswith(f"folds, fold-{f}folds
 mean = rows["mean of 3 foldsfolds"]
 for cell, values in (mean[0], [m["rank_1"] for m in folds]), (mean[1], [m["tar_at_far"]["0.5"] for m in folds]):
     assert cell == "%.1f %%\u00b1 %.1f" % (100 * statistics.mean(values), 100 * statistics.stdev(values)), (cell, values)
+assert "pairs looked at20" in p.text(p.section("pairs"))
 a = json.load(open("judges/against/metrics.json"))["against"]
 assert len(others) == 1 and "against against the other" in p.text(p.section("results"))
 said = {p.text(tr.find("th")): [p.text(td) for td in tr.iter("td")] for tr in others[0].iter("tr") if tr.find("td") is not None}
 r = a["rank_1"]
-assert said["rank-1"] == ["%+.1f" % (100 * r["difference"]), "%+.1f \u2013 %+.1f" % (100 * r["low"], 100 * r["high"]), "%.3g" % r["p"]], said
+assert said["rank-1"] == ["%+.1f" % (100 * r["difference"]), "%+.1f to %+.1f" % (100 * r["low"], 100 * r["high"]), "%.3g" % r["p"]], said
 m = a["mcnemar"]
 assert said["probes right for one alone (McNemar)"] == ["%d : %d" % (m["only_here"], m["only_there"]), "", "%.3g" % m["p"]], said
 assert said["TAR at FAR 50 %"][0] == "%+.1f" % (100 * a["tar_at_far"]["0.5"]["difference"])
