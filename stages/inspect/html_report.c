@@ -88,10 +88,8 @@ static void put_tiles(FILE *to, const struct dvg_run *r, const struct dvg_run_re
 static void put_head(FILE *to, const struct dvg_run *r, const struct dvg_run_results *results) {
   int64_t n[3] = {0, 0, 0};
   for (int64_t i = 0; i < r->n; i++) n[r->stage[i].state]++;
-  const char *name = dvg_path_name(r->folder);
-  if (strcmp(name, ".") == 0 || !name[0]) name = r->folder;
   fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<title>", to);
-  dvg_html_put(to, name);
+  dvg_html_put(to, r->name);
   fputs(
       " \u2013 dvgface run</title>\n<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"/>\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src "
@@ -99,7 +97,7 @@ static void put_head(FILE *to, const struct dvg_run *r, const struct dvg_run_res
       to);
   fputs(dvg_html_style, to);
   fputs("</style>\n</head>\n<body>\n<main>\n<header>\n<h1>", to);
-  dvg_html_put(to, name);
+  dvg_html_put(to, r->name);
   fprintf(to, "</h1>\n<p class=\"lead\">A run of dvgface: %lld stage%s", (long long)r->n, r->n == 1 ? "" : "s");
   if (n[DVG_RUN_RUNNING] == 0 && n[DVG_RUN_STOPPED] == 0) fputs(", all done.", to);
   else
@@ -410,7 +408,7 @@ static enum dvg_status put_page(FILE *to, const struct dvg_run *r, const struct 
   DVG_TRY(put_lineage(to, r));
   DVG_TRY(dvg_html_trainings(to, r));
   fputs("<footer>Made by dvg-inspect " DVG_VERSION " from the files of ", to);
-  dvg_html_put(to, r->folder);
+  dvg_html_put(to, r->name);
   fputs(". Sheets of trainings show images that were trained on: this page is as confidential as "
         "these.</footer>\n</main>\n</body>\n</html>\n",
         to);

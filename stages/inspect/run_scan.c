@@ -425,7 +425,7 @@ static void stage_free(struct dvg_run_stage *s) {
 static enum dvg_status begin_stage(struct dvg_run_stage *s, const struct dvg_run *r, const char *name) {
   *s = (struct dvg_run_stage){.done = -1, .total = -1, .people = -1, .seconds = NAN, .speed = NAN, .eta = NAN};
   DVG_TRY(dvg_text(&s->path, "%s%s%s", r->folder, name[0] ? "/" : "", name));
-  DVG_TRY(dvg_text(&s->name, "%s", name[0] ? name : dvg_path_name(r->folder)));
+  DVG_TRY(dvg_text(&s->name, "%s", name[0] ? name : r->name));
   DVG_TRY(dvg_text(&s->program, "%s", ""));
   DVG_TRY(dvg_text(&s->settings, "%s", ""));
   DVG_TRY(dvg_text(&s->inputs, "%s", ""));
@@ -552,11 +552,19 @@ static enum dvg_status scan_all(struct dvg_run *r, int64_t log_bytes) {
   return status;
 }
 
+static enum dvg_status find_name(struct dvg_run *r) {
+  char *whole = realpath(r->folder, NULL); // NULL: said when it is read
+  enum dvg_status status = dvg_text(&r->name, "%s", dvg_path_name(whole && whole[1] ? whole : r->folder));
+  free(whole);
+  return status;
+}
+
 enum dvg_status dvg_run_scan(struct dvg_run *r, const char *folder, int64_t log_bytes) {
   *r = (struct dvg_run){.n = 0};
   size_t n = strlen(folder);
   while (n > 1 && folder[n - 1] == '/') n--;
   DVG_TRY(dvg_text(&r->folder, "%.*s", (int)n, folder));
+  DVG_TRY(find_name(r));
   DVG_TRY(scan_all(r, log_bytes));
   for (int64_t i = 0; i < r->n; i++)
     if (r->stage[i].changed > r->changed) r->changed = r->stage[i].changed;
@@ -573,6 +581,7 @@ void dvg_run_free(struct dvg_run *r) {
   dvg_free(&r->stage);
   dvg_free(&r->edge);
   dvg_free(&r->folder);
+  dvg_free(&r->name);
   *r = (struct dvg_run){.n = 0};
 }
 

@@ -51,7 +51,7 @@ struct dvg_run_edge {
 };
 
 struct dvg_run {
-  char *folder;
+  char *folder, *name;  // as given; its last part, also where it was given as "." or "x/.."
   int64_t n, n_edges; // stages in the order in which they follow from each other
   struct dvg_run_stage *stage;
   struct dvg_run_edge *edge; // by `to`

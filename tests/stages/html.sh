@@ -13,6 +13,9 @@ check "once more" report_on 3 pages/again.html run/
 check "gives the same bytes on 3 ranks" cmp page.html pages/again.html
 check "the folder first" run 0 dvg-inspect run --report first.html
 check "gives the same" cmp page.html first.html
+from_within() { (cd run/f/.. && run 0 dvg-inspect --report ../within.html .); }
+check "from within the folder" from_within
+check "gives the same as from within" cmp page.html within.html
 absent "nothing half" page.html.part
 is "no address" "$(grep -cE '(https?|ftp|file):|//|url\(|@import' <(sed 's/base64,[^"]*//g' page.html))" 0
 if command -v xmllint >/dev/null; then check "well-formed" xmllint --noout --nonet page.html; fi
