@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -170,11 +171,38 @@ static void say_threads(void) {
   }
 }
 
+// The kernels for wide vectors, the widest first; on other architectures OpenBLAS's choice stands.
+const char *dvg_placement_better_blas(const char *core) {
+#if defined(__x86_64__)
+  static const char *const wide[] = {"Sapphirerapids", "Cooperlake", "SkylakeX", "Zen", "Haswell", "Excavator"};
+  enum { N_AVX512 = 3, N = sizeof wide / sizeof *wide };
+  int at = 0;
+  while (at < N && strcasecmp(core, wide[at]) != 0) at++;
+  if (at >= N_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return "SkylakeX";
+  if (at == N && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
+#else
+  (void)core;
+#endif
+  return NULL;
+}
+
+// Whoever has set OPENBLAS_CORETYPE has chosen. It is read when the library is loaded, so we can't set it, and it
+// changes the last bits of results, so we would not.
+static void say_blas(void) {
+  const char *core = openblas_get_corename(), *better = dvg_placement_better_blas(core);
+  if (better && !getenv("OPENBLAS_CORETYPE"))
+    dvg_info("OpenBLAS runs its %s kernels on this CPU: OPENBLAS_CORETYPE=%s is faster (results differ in their last bits)",
+             core, better);
+}
+
 void dvg_placement_say(const struct dvg_world *w) {
   struct host h;
   look_at_host(&h);
   struct placement p = gather(w, &h);
   say_line(w, &p);
   say_threads();
+  say_blas();
   if (w->rank == p.first_crowded && (!is_allowed() || h.n_mine < h.n_cores)) say_crowded(&p, &h);
 }

@@ -10,6 +10,11 @@
 // Warns, once for all ranks, where some number of ranks may use fewer cores than they are: more ranks than cores on a host, or several bound to
 // one core. Where the launcher was told to allow that (mpirun --oversubscribe) it is a line of information instead, unless these ranks are
 // crowded on cores while their host has others.
+//
+// Says also where OpenBLAS has kernels that suit this CPU better than those it has chosen: it takes its oldest ones on a CPU that is newer than itself.
 void dvg_placement_say(const struct dvg_world *w);
+
+// Not collective. The value of OPENBLAS_CORETYPE that suits this CPU better than `core`, which OpenBLAS calls its choice (openblas_get_corename); NULL: none.
+const char *dvg_placement_better_blas(const char *core);
 
 #endif

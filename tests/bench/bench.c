@@ -9,7 +9,8 @@
 // A step is measured again and again for about SECONDS, after one that does not count. Seconds are those of the
 // processor, so that others on the machine count less. Operations are effective ones: two for each
 // multiplication that the layers' definition asks for, however it is computed. Bytes: of the graph's arena; of
-// the memory moved (read, copy). `info` answers with name, version, kernels and BLAS.
+// the memory moved (read, copy). `info` answers with name, version, kernels and BLAS; `blas` with the
+// OPENBLAS_CORETYPE that suits this CPU better, or nothing.
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include "common/models/models.h"
 #include "common/nn/graph_internal.h" // the layers' shapes, to count operations
 #include "common/nn/optimizer.h"
+#include "mpi/placement.h"
 #include "stages/train_generator/train_generator.h"
 #include "stages/train_recognizer/train_recognizer.h"
 #include "stages/train_sampler/train_sampler.h"
@@ -427,7 +429,10 @@ int main(int argc, char **argv) {
   while (fgets(line, sizeof line, stdin)) {
     double seconds = 1;
     if (sscanf(line, "%63s %lf", name, &seconds) < 1) continue;
-    if (strcmp(name, "info") == 0) {
+    if (strcmp(name, "blas") == 0) {
+      const char *better = dvg_placement_better_blas(openblas_get_corename());
+      printf("%s\n", better ? better : "");
+    } else if (strcmp(name, "info") == 0) {
       printf("info\t%s\t%s\t%s\n", DVG_VERSION, dvg_conv_kernels(), openblas_get_config());
     } else {
       struct result r = {0};

@@ -28,6 +28,20 @@ says "there is one" ', 1 BLAS thread each'
 OPENBLAS_NUM_THREADS=1 check "one thread" render mpirun -n 1
 is "is nothing to speak of" "$(grep -c 'not followed' "$output")" 0
 
+if [ "$(basename "$build")" = sanitize ]; then skip "kernels of OpenBLAS: the address sanitizer wants to be loaded first"
+elif grep -qw avx2 /proc/cpuinfo && grep -qw fma /proc/cpuinfo; then
+  # Prescott: what OpenBLAS takes on a CPU it does not know. It can't be made to choose it by itself, so all but the environment is real.
+  cat >chosen.c <<'END'
+char *openblas_get_corename(void);
+char *openblas_get_corename(void) { return "Prescott"; }
+END
+  check "a choice of OpenBLAS" gcc -shared -fPIC -o chosen.so chosen.c
+  check "slow kernels" render env -u OPENBLAS_CORETYPE LD_PRELOAD="$scratch/chosen.so"
+  says "are told of" '^OpenBLAS runs its Prescott kernels on this CPU: OPENBLAS_CORETYPE=(SkylakeX|Haswell) is faster'
+  check "wanted ones" render env OPENBLAS_CORETYPE=Prescott LD_PRELOAD="$scratch/chosen.so"
+  is "are wanted" "$(grep -c 'OpenBLAS runs' "$output")" 0
+else skip "kernels of OpenBLAS: a CPU without AVX2"; fi
+
 if [ ${#cores[@]} -lt 2 ]; then skip "binding: one core only"
 else
   two=$build/bin/dvg-prepare
