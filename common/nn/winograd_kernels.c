@@ -595,6 +595,22 @@ static void unpack_gradient(float *dweight, const float *du, int64_t stride, int
 #define MAX_ROWS 6 // 16 vector registers
 #endif
 
+// What the products after this one read, fetched into the L2 cache meanwhile: V and U of the deep layers are
+// more than it holds, and the hardware's own prefetching ends with each page. A tile moves the places on.
+struct ahead {
+  const float *a, *b;
+};
+#define LINE_FLOATS 16
+// Lines for each four steps of a tile, so that the tiles of a product fetch about as much as they read.
+#define AHEAD_A ((4 * MAX_ROWS + LINE_FLOATS - 1) / LINE_FLOATS)
+#define AHEAD_B ((LANES + 7) / 8)
+
+// No more than a hint: the places may be beyond their array.
+INLINE const float *fetch(const float *lines, const int n) {
+  UNROLL for (int i = 0; i < n; i++) __builtin_prefetch(lines + i * LINE_FLOATS, 0, 2);
+  return lines + n * LINE_FLOATS;
+}
+
 // One step of the inner sum: sum (rows x vecs) += column of a * row of b.
 INLINE void product_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, const float *a,
                          const int64_t row_step, const float *b) {
@@ -608,13 +624,18 @@ INLINE void product_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, c
 
 // c (rows x vecs) = or += a (rows x inner) b (inner x vecs); a[i][p] is at a[i * row_step + p * inner_step].
 INLINE void product_tile(const int rows, const int vecs, float *c, const float *a, const int64_t row_step,
-                         const int64_t inner_step, const float *b, int64_t inner, int add) {
+                         const int64_t inner_step, const float *b, int64_t inner, int add,
+                         struct ahead *ahead) {
   vec sum[MAX_ROWS][2];
+  struct ahead next = *ahead;
   UNROLL for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (vec){0};
+  if (add) UNROLL for (int i = 0; i < rows * vecs; i++) __builtin_prefetch(c + i * LANES, 1);
   int64_t p = 0;
   for (; p + 4 <= inner; p += 4) { // fewer iterations: the branch predictor learns where they end
     UNROLL for (int i = 0; i < 4; i++)
         product_step(sum, rows, vecs, a + i * inner_step, row_step, b + i * vecs * LANES);
+    next.a = fetch(next.a, AHEAD_A);
+    next.b = fetch(next.b, AHEAD_B);
     a += 4 * inner_step;
     b += 4 * vecs * LANES;
   }
@@ -623,6 +644,7 @@ INLINE void product_tile(const int rows, const int vecs, float *c, const float *
     a += inner_step;
     b += vecs * LANES;
   }
+  *ahead = next;
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
     float *to = c + (i * vecs + j) * LANES;
     store(to, add ? load(to) + sum[i][j] : sum[i][j]);
@@ -631,15 +653,15 @@ INLINE void product_tile(const int rows, const int vecs, float *c, const float *
 
 #define PRODUCT_CASE(n)                                                                                        \
   case n:                                                                                                      \
-    product_tile(n, vecs, c, a, row_step, inner_step, b, inner, add);                                          \
+    product_tile(n, vecs, c, a, row_step, inner_step, b, inner, add, &ahead);                                  \
     break;
 
 // c (any number of rows x vecs). The last rows are cut into halves: a tile of one or two rows would leave the
 // FMA units waiting for their own results.
 INLINE void product(int64_t rows, const int vecs, float *c, const float *a, const int64_t row_step,
-                    const int64_t inner_step, const float *b, int64_t inner, int add) {
+                    const int64_t inner_step, const float *b, int64_t inner, int add, struct ahead ahead) {
   for (; rows >= 2 * MAX_ROWS; rows -= MAX_ROWS) {
-    product_tile(MAX_ROWS, vecs, c, a, row_step, inner_step, b, inner, add);
+    product_tile(MAX_ROWS, vecs, c, a, row_step, inner_step, b, inner, add, &ahead);
     a += MAX_ROWS * row_step;
     c += MAX_ROWS * vecs * LANES;
   }
@@ -669,16 +691,16 @@ INLINE void product(int64_t rows, const int vecs, float *c, const float *a, cons
 
 // M (tiles x vecs) = V (tiles x in, rows of `width`) U (in x vecs).
 static void product_forward(float *m, const float *v, int64_t width, const float *u, int64_t tiles, int64_t in,
-                            int vecs) {
-  if (vecs == 2) product(tiles, 2, m, v, width, 1, u, in, 0);
-  else product(tiles, 1, m, v, width, 1, u, in, 0);
+                            int vecs, struct ahead ahead) {
+  if (vecs == 2) product(tiles, 2, m, v, width, 1, u, in, 0, ahead);
+  else product(tiles, 1, m, v, width, 1, u, in, 0, ahead);
 }
 
 // dU (in x vecs) = or += V^T (in x tiles) D (tiles x vecs).
 static void product_gradient(float *du, const float *v, int64_t width, const float *d, int64_t tiles,
-                             int64_t in, int vecs, int add) {
-  if (vecs == 2) product(in, 2, du, v, 1, width, d, tiles, add);
-  else product(in, 1, du, v, 1, width, d, tiles, add);
+                             int64_t in, int vecs, int add, struct ahead ahead) {
+  if (vecs == 2) product(in, 2, du, v, 1, width, d, tiles, add, ahead);
+  else product(in, 1, du, v, 1, width, d, tiles, add, ahead);
 }
 
 // ---- the convolution and its gradient
@@ -698,7 +720,8 @@ static void convolve(const struct winograd_shape *s, float *y, const float *x, c
       const float *u = packed + vector * LANES * FREQUENCIES * s->in;
       for (int64_t f = 0; f < FREQUENCIES; f++)
         product_forward(w.m + f * m_stride, w.v + f * v_stride, in_width, u + f * s->in * width, tiles, s->in,
-                        vecs);
+                        vecs,
+                        (struct ahead){w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width});
       transform_output(y, w.m, m_stride, vector, vecs, s->out, bias, output, &g, first, last, &w);
     }
   }
@@ -717,11 +740,16 @@ static void weight_gradient(const struct winograd_shape *s, float *dweight, floa
     const int64_t v_stride = frequency_stride(tiles, in_width), d_stride = frequency_stride(tiles, out_width);
     transform_input(w.v, v_stride, x, s->in, &g, first, last, &w);
     transform_output_gradient(w.m, d_stride, dy, s->out, &g, first, last, &w);
-    for (int64_t f = 0; f < FREQUENCIES; f++)
-      for (int64_t panel = 0; panel < out_width; panel += PANEL)
-        product_gradient(w.du + f * du_stride + panel * s->in, w.v + f * v_stride, in_width,
-                         w.m + f * d_stride + panel * tiles, tiles, s->in,
-                         (int)(at_most(out_width - panel, PANEL) / LANES), first > 0);
+    for (int64_t f = 0; f < FREQUENCIES; f++) {
+      const float *v = w.v + f * v_stride;
+      for (int64_t panel = 0; panel < out_width; panel += PANEL) {
+        const float *d = w.m + f * d_stride + panel * tiles;
+        const int64_t width = at_most(out_width - panel, PANEL);
+        const struct ahead ahead = {panel == 0 ? v + v_stride : v, d + width * tiles};
+        product_gradient(w.du + f * du_stride + panel * s->in, v, in_width, d, tiles, s->in,
+                         (int)(width / LANES), first > 0, ahead);
+      }
+    }
   }
   unpack_gradient(dweight, w.du, du_stride, s->in, s->out);
   if (dbias)
