@@ -1,8 +1,8 @@
 // Convolutions and linear maps, float32, plain NCHW, one thread.
 //
 // 3x3 stride 1 pad 1: Winograd F(4x4,3x3) (Lavin, Gray: "Fast algorithms for convolutional neural networks", CVPR
-// 2016) with the points 0, +-5/8, +-3/2, infinity and a register-tile product of our own. Everything else: OpenBLAS, straight
-// for 1x1 and linear, through im2col for the rest (5x5, stride 2), and the 2x2 stride 2 transposed convolution.
+// 2016) with the points 0, +-5/8, +-3/2, infinity and a register-tile product of our own. The same product, straight for 1x1,
+// through im2col for the rest (5x5, stride 2), and for the 2x2 stride 2 transposed convolution. Linear maps: OpenBLAS.
 // Letters: N images, C input channels, H x W input size, K output channels, P x Q output size.
 // No function allocates: the caller gives `scratch` of dvg_conv_scratch floats, 64-byte aligned.
 #ifndef DVG_NN_CONV_H

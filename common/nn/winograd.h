@@ -1,6 +1,6 @@
-// Winograd F(4x4,3x3) kernels: one table of functions per instruction set, all compiled from
-// winograd_kernels.c. Internal to conv.c. A 3x3 convolution, stride 1, padding 1, on plain NCHW arrays of any
-// size.
+// Winograd F(4x4,3x3) kernels, and the product of matrices for all other convolutions: one table of functions
+// per instruction set, all compiled from winograd_kernels.c. Internal to conv.c. A 3x3 convolution, stride 1,
+// padding 1, on plain NCHW arrays of any size.
 #ifndef DVG_NN_WINOGRAD_H
 #define DVG_NN_WINOGRAD_H
 
@@ -18,6 +18,13 @@ struct winograd_shape {
 // and the second half of the channels (max-feature-map), a NaN before all.
 enum winograd_output { WINOGRAD_OVERWRITE, WINOGRAD_ADD, WINOGRAD_MFM };
 
+// Row-major; stored transposed, its rows are the columns of what is meant.
+struct matrix {
+  const float *at;
+  int64_t row; // floats from one stored row to the next
+  int transposed;
+};
+
 struct winograd_kernels {
   const char *name;
   // Floats of filters in the transform domain, and that transform. weight is (K, C, 3, 3); DVG_FILTERS_BACKWARD
@@ -34,6 +41,11 @@ struct winograd_kernels {
   // dweight (out,in,3,3) += gradient; dbias (out, or NULL) += sums of dy (N,out,H,W).
   void (*weight_gradient)(const struct winograd_shape *s, float *dweight, float *dbias, const float *x,
                           const float *dy, float *scratch);
+  // c (m x n, rows c_row floats apart) = or += a (m x k) b (k x n): what the other convolutions are made of.
+  // Each sum's order depends on k alone. Floats of scratch, and the product.
+  int64_t (*multiply_floats)(void);
+  void (*multiply)(float *c, int64_t c_row, struct matrix a, struct matrix b, int64_t m, int64_t n, int64_t k,
+                   int add, float *scratch);
 };
 
 extern const struct winograd_kernels dvg_winograd_generic;

@@ -23,22 +23,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/nn/product_kernels.h"
+#include "common/nn/vectors.h"
 #include "common/nn/winograd.h"
 
-#if defined(__AVX512F__)
-#define LANES 16
-#define LANE_NUMBERS                                                                                           \
-  { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 }
-#elif defined(__AVX2__)
-#define LANES 8
-#define LANE_NUMBERS                                                                                           \
-  { 0, 1, 2, 3, 4, 5, 6, 7 }
-#else
-#define LANES 4
-#define LANE_NUMBERS                                                                                           \
-  { 0, 1, 2, 3 }
-#endif
-#define PANEL (2 * LANES)
 #define FREQUENCIES 36
 // Tiles in a block: enough that reading U again for each block is cheap, few enough that V and M stay in the L2
 // cache.
@@ -47,32 +35,6 @@
 #else
 #define BLOCK_TILES 32
 #endif
-
-// vec may sit at any float's address: user arrays are aligned no better. (Unaligned instructions cost nothing
-// on aligned data.)
-typedef float vec __attribute__((vector_size(4 * LANES)));
-typedef float vec_in_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int lanes_int __attribute__((vector_size(4 * LANES)));
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-#define ROLLED _Pragma("GCC unroll 1") // where unrolling would need more pointers than there are registers
-
-INLINE vec load(const float *p) {
-  return *(const vec_in_memory *)p;
-}
-INLINE void store(float *p, vec v) {
-  *(vec_in_memory *)p = v;
-}
-INLINE int64_t at_most(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-INLINE int64_t at_least(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-INLINE int64_t round_up(int64_t n, int64_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
 
 // ---- the one-dimensional transforms, for the points 0, +-A, +-B and infinity
 
@@ -141,39 +103,6 @@ INLINE void transform_filter_gradient(vec *out, const vec *u) {
 }
 
 // ---- from rows of channels to vectors of channels, and back
-
-// Swaps the upper half of the lanes of row i with the lower half of row i + step, within groups of 2 * step
-// lanes and rows.
-INLINE void exchange_blocks(vec *r, const int step) {
-  const lanes_int lane = LANE_NUMBERS, upper = (lane & step) != 0;
-  const lanes_int low = (~upper & lane) | (upper & (lane - step + LANES));
-  const lanes_int high = (~upper & (lane + step)) | (upper & (lane + LANES));
-  UNROLL for (int pair = 0; pair < LANES / 2; pair++) {
-    const int i = pair / step * 2 * step + pair % step;
-    const vec a = r[i], b = r[i + step];
-    r[i] = __builtin_shuffle(a, b, low);
-    r[i + step] = __builtin_shuffle(a, b, high);
-  }
-}
-
-// Transposes LANES x LANES: 4 x 4 blocks by the shuffles that stay within 128 bits (the cheap ones), then the
-// blocks.
-INLINE void transpose(vec *r) {
-  const lanes_int lane = LANE_NUMBERS, quarter = lane & ~3, place = lane & 3;
-  const lanes_int zip_low = quarter + (place >> 1) + (place & 1) * LANES, zip_high = zip_low + 2;
-  const lanes_int pair_low = quarter + (place & 1) + (place >> 1) * LANES, pair_high = pair_low + 2;
-  UNROLL for (int i = 0; i < LANES; i += 4) {
-    const vec a = __builtin_shuffle(r[i], r[i + 1], zip_low), b = __builtin_shuffle(r[i], r[i + 1], zip_high);
-    const vec c = __builtin_shuffle(r[i + 2], r[i + 3], zip_low),
-              d = __builtin_shuffle(r[i + 2], r[i + 3], zip_high);
-    r[i] = __builtin_shuffle(a, c, pair_low);
-    r[i + 1] = __builtin_shuffle(a, c, pair_high);
-    r[i + 2] = __builtin_shuffle(b, d, pair_low);
-    r[i + 3] = __builtin_shuffle(b, d, pair_high);
-  }
-  if (LANES >= 16) exchange_blocks(r, 8);
-  if (LANES >= 8) exchange_blocks(r, 4);
-}
 
 // window[p - begin] = vector of the channels' values at place p, for begin <= p < end. The channels
 // (n_channels, at most LANES) are `places` floats each, `stride` floats apart. Also overwrites up to LANES - 1
@@ -587,122 +516,6 @@ static void unpack_gradient(float *dweight, const float *du, int64_t stride, int
   }
 }
 
-// ---- the product of matrices: a tile of up to MAX_ROWS x 2 vectors in registers
-
-#if LANES == 16 || defined(__aarch64__)
-#define MAX_ROWS 12 // 32 vector registers
-#else
-#define MAX_ROWS 6 // 16 vector registers
-#endif
-
-// What the products after this one read, fetched into the L2 cache meanwhile: V and U of the deep layers are
-// more than it holds, and the hardware's own prefetching ends with each page. A tile moves the places on.
-struct ahead {
-  const float *a, *b;
-};
-#define LINE_FLOATS 16
-// Lines for each four steps of a tile, so that the tiles of a product fetch about as much as they read.
-#define AHEAD_A ((4 * MAX_ROWS + LINE_FLOATS - 1) / LINE_FLOATS)
-#define AHEAD_B ((LANES + 7) / 8)
-
-// No more than a hint: the places may be beyond their array.
-INLINE const float *fetch(const float *lines, const int n) {
-  UNROLL for (int i = 0; i < n; i++) __builtin_prefetch(lines + i * LINE_FLOATS, 0, 2);
-  return lines + n * LINE_FLOATS;
-}
-
-// One step of the inner sum: sum (rows x vecs) += column of a * row of b.
-INLINE void product_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, const float *a,
-                         const int64_t row_step, const float *b) {
-  const vec b0 = load(b), b1 = vecs > 1 ? load(b + LANES) : b0;
-  UNROLL for (int i = 0; i < rows; i++) {
-    const float factor = a[i * row_step];
-    sum[i][0] += factor * b0;
-    if (vecs > 1) sum[i][1] += factor * b1;
-  }
-}
-
-// c (rows x vecs) = or += a (rows x inner) b (inner x vecs); a[i][p] is at a[i * row_step + p * inner_step].
-INLINE void product_tile(const int rows, const int vecs, float *c, const float *a, const int64_t row_step,
-                         const int64_t inner_step, const float *b, int64_t inner, int add,
-                         struct ahead *ahead) {
-  vec sum[MAX_ROWS][2];
-  struct ahead next = *ahead;
-  UNROLL for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (vec){0};
-  if (add) UNROLL for (int i = 0; i < rows * vecs; i++) __builtin_prefetch(c + i * LANES, 1);
-  int64_t p = 0;
-  for (; p + 4 <= inner; p += 4) { // fewer iterations: the branch predictor learns where they end
-    UNROLL for (int i = 0; i < 4; i++)
-        product_step(sum, rows, vecs, a + i * inner_step, row_step, b + i * vecs * LANES);
-    next.a = fetch(next.a, AHEAD_A);
-    next.b = fetch(next.b, AHEAD_B);
-    a += 4 * inner_step;
-    b += 4 * vecs * LANES;
-  }
-  for (; p < inner; p++) {
-    product_step(sum, rows, vecs, a, row_step, b);
-    a += inner_step;
-    b += vecs * LANES;
-  }
-  *ahead = next;
-  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
-    float *to = c + (i * vecs + j) * LANES;
-    store(to, add ? load(to) + sum[i][j] : sum[i][j]);
-  }
-}
-
-#define PRODUCT_CASE(n)                                                                                        \
-  case n:                                                                                                      \
-    product_tile(n, vecs, c, a, row_step, inner_step, b, inner, add, &ahead);                                  \
-    break;
-
-// c (any number of rows x vecs). The last rows are cut into halves: a tile of one or two rows would leave the
-// FMA units waiting for their own results.
-INLINE void product(int64_t rows, const int vecs, float *c, const float *a, const int64_t row_step,
-                    const int64_t inner_step, const float *b, int64_t inner, int add, struct ahead ahead) {
-  for (; rows >= 2 * MAX_ROWS; rows -= MAX_ROWS) {
-    product_tile(MAX_ROWS, vecs, c, a, row_step, inner_step, b, inner, add, &ahead);
-    a += MAX_ROWS * row_step;
-    c += MAX_ROWS * vecs * LANES;
-  }
-  while (rows > 0) {
-    const int64_t height = rows > MAX_ROWS ? (rows + 1) / 2 : rows;
-    switch (height) {
-      PRODUCT_CASE(1)
-      PRODUCT_CASE(2)
-      PRODUCT_CASE(3)
-      PRODUCT_CASE(4)
-      PRODUCT_CASE(5)
-      PRODUCT_CASE(6)
-#if MAX_ROWS == 12
-      PRODUCT_CASE(7)
-      PRODUCT_CASE(8)
-      PRODUCT_CASE(9)
-      PRODUCT_CASE(10)
-      PRODUCT_CASE(11)
-      PRODUCT_CASE(12)
-#endif
-    }
-    a += height * row_step;
-    c += height * vecs * LANES;
-    rows -= height;
-  }
-}
-
-// M (tiles x vecs) = V (tiles x in, rows of `width`) U (in x vecs).
-static void product_forward(float *m, const float *v, int64_t width, const float *u, int64_t tiles, int64_t in,
-                            int vecs, struct ahead ahead) {
-  if (vecs == 2) product(tiles, 2, m, v, width, 1, u, in, 0, ahead);
-  else product(tiles, 1, m, v, width, 1, u, in, 0, ahead);
-}
-
-// dU (in x vecs) = or += V^T (in x tiles) D (tiles x vecs).
-static void product_gradient(float *du, const float *v, int64_t width, const float *d, int64_t tiles,
-                             int64_t in, int vecs, int add, struct ahead ahead) {
-  if (vecs == 2) product(in, 2, du, v, 1, width, d, tiles, add, ahead);
-  else product(in, 1, du, v, 1, width, d, tiles, add, ahead);
-}
-
 // ---- the convolution and its gradient
 
 static void convolve(const struct winograd_shape *s, float *y, const float *x, const float *packed,
@@ -719,9 +532,9 @@ static void convolve(const struct winograd_shape *s, float *y, const float *x, c
       const int64_t width = vecs * LANES, m_stride = frequency_stride(tiles, width);
       const float *u = packed + vector * LANES * FREQUENCIES * s->in;
       for (int64_t f = 0; f < FREQUENCIES; f++)
-        product_forward(w.m + f * m_stride, w.v + f * v_stride, in_width, u + f * s->in * width, tiles, s->in,
-                        vecs,
-                        (struct ahead){w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width});
+        product_rows(w.m + f * m_stride, width, w.v + f * v_stride, in_width, u + f * s->in * width, tiles,
+                     s->in, vecs, 0,
+                     (struct ahead){w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width});
       transform_output(y, w.m, m_stride, vector, vecs, s->out, bias, output, &g, first, last, &w);
     }
   }
@@ -746,8 +559,8 @@ static void weight_gradient(const struct winograd_shape *s, float *dweight, floa
         const float *d = w.m + f * d_stride + panel * tiles;
         const int64_t width = at_most(out_width - panel, PANEL);
         const struct ahead ahead = {panel == 0 ? v + v_stride : v, d + width * tiles};
-        product_gradient(w.du + f * du_stride + panel * s->in, v, in_width, d, tiles, s->in,
-                         (int)(width / LANES), first > 0, ahead);
+        product_columns(w.du + f * du_stride + panel * s->in, width, v, in_width, d, s->in, tiles,
+                        (int)(width / LANES), first > 0, ahead);
       }
     }
   }
@@ -769,4 +582,6 @@ const struct winograd_kernels JOIN(dvg_winograd_, DVG_KERNELS) = {
     .gradient_floats = gradient_floats,
     .convolve = convolve,
     .weight_gradient = weight_gradient,
+    .multiply_floats = multiply_floats,
+    .multiply = multiply,
 };

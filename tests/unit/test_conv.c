@@ -237,13 +237,13 @@ static void check_shape(const struct dvg_conv *s, int64_t N) {
   struct sums want = {doubles_of(NULL, n_y), doubles_of(NULL, n_x), doubles_of(NULL, n_w),
                       doubles_of(NULL, s->K)};
   reference(&want, s, x.at, w.at, bias.at, dy.at, N);
-  for (int t = 0; t < (is_winograd ? 3 : 1); t++) {
-    if (is_winograd && !dvg_conv_use_kernels(kernel_tables[t])) continue;
+  for (int t = 0; t < 3; t++) {
+    if (!dvg_conv_use_kernels(kernel_tables[t])) continue;
     const double tolerance = is_winograd ? WINOGRAD_TOLERANCE : SUM_TOLERANCE;
     char name[96];
     snprintf(name, sizeof name, "%s%d->%d %dx%d k%d s%d p%d N%d %s", s->transposed ? "transposed " : "",
              (int)s->C, (int)s->K, (int)s->H, (int)s->W, (int)s->kernel, (int)s->stride, (int)s->pad, (int)N,
-             is_winograd ? kernel_tables[t] : "");
+             kernel_tables[t]);
     check_forward(s, name, &x, &w, &bias, want.y, N, tolerance);
     check_mfm(s, name, &x, &w, &bias, N);
     check_backward_data(s, name, &dy, &w, want.dx, N, tolerance);
@@ -290,6 +290,9 @@ static void pointwise(void) {
       for (int64_t N = 1; N <= 3; N += 2)
         check_shape(&(struct dvg_conv){channels[j][0], sizes[i][0], sizes[i][1], channels[j][1], 1, 1, 0, 0},
                     N);
+  // more than a block of the product each way: of channels, of places, of both in the gradient of the weights
+  check_shape(&(struct dvg_conv){300, 7, 41, 29, 1, 1, 0, 0}, 1);
+  check_shape(&(struct dvg_conv){29, 7, 41, 300, 1, 1, 0, 0}, 1);
 }
 
 static void columns(void) {
@@ -328,16 +331,18 @@ static void transposed(void) {
 }
 
 // An image's output must have the same bits alone and among others; so must a repeated call.
-static void winograd_images_are_independent(void) {
-  static const struct dvg_conv shapes[] = {
-      {12, 16, 16, 24, 3, 1, 1, 0}, {33, 9, 13, 31, 3, 1, 1, 0}, {32, 64, 64, 16, 3, 1, 1, 0}};
+static void images_are_independent(void) {
+  static const struct dvg_conv shapes[] = {{12, 16, 16, 24, 3, 1, 1, 0}, {33, 9, 13, 31, 3, 1, 1, 0},
+                                           {32, 64, 64, 16, 3, 1, 1, 0}, {33, 9, 13, 31, 1, 1, 0, 0},
+                                           {33, 9, 13, 31, 3, 2, 1, 0},  {5, 33, 31, 13, 2, 2, 0, 1}};
   const int64_t N = 7;
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
     for (int t = 0; t < 3; t++) {
       const struct dvg_conv *s = &shapes[i];
       if (!dvg_conv_use_kernels(kernel_tables[t])) continue;
-      const int64_t n_x = s->C * s->H * s->W, n_y = s->K * s->H * s->W;
-      struct array x = input(N * n_x, 5), w = input(s->C * s->K * 9, 6), bias = input(s->K, 7);
+      const int64_t n_x = s->C * s->H * s->W, n_y = s->K * dvg_conv_P(s) * dvg_conv_Q(s);
+      struct array x = input(N * n_x, 5), w = input(s->C * s->K * s->kernel * s->kernel, 6),
+                   bias = input(s->K, 7);
       struct array all = output(N * n_y, 0), one = output(n_y, 0), again = output(N * n_y, 0);
       struct array u = output(dvg_conv_packed(s, 0), 0), scratch = scratch_of(dvg_conv_scratch(s, N));
       struct array small = scratch_of(dvg_conv_scratch(s, 1));
@@ -402,7 +407,7 @@ const struct dvg_test dvg_tests[] = {
     {"kernel tables by name", kernel_tables_by_name},
     {"winograd, odd sizes", winograd_odd_sizes},
     {"winograd, shapes of the nets", winograd_net_shapes},
-    {"winograd, images are independent", winograd_images_are_independent},
+    {"images are independent", images_are_independent},
     {"1x1", pointwise},
     {"im2col", columns},
     {"im2col beyond the image", columns_beyond_the_image},

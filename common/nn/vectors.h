@@ -1,0 +1,82 @@
+// Vectors of floats, as wide as the instruction set that a file is compiled for has them; for the kernels
+// alone.
+#ifndef DVG_NN_VECTORS_H
+#define DVG_NN_VECTORS_H
+
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define LANE_NUMBERS                                                                                           \
+  { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 }
+#elif defined(__AVX2__)
+#define LANES 8
+#define LANE_NUMBERS                                                                                           \
+  { 0, 1, 2, 3, 4, 5, 6, 7 }
+#else
+#define LANES 4
+#define LANE_NUMBERS                                                                                           \
+  { 0, 1, 2, 3 }
+#endif
+#define PANEL (2 * LANES)
+
+// vec may sit at any float's address: user arrays are aligned no better. (Unaligned instructions cost nothing
+// on aligned data.)
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef float vec_in_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int lanes_int __attribute__((vector_size(4 * LANES)));
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+#define ROLLED _Pragma("GCC unroll 1") // where unrolling would need more pointers than there are registers
+
+INLINE vec load(const float *p) {
+  return *(const vec_in_memory *)p;
+}
+INLINE void store(float *p, vec v) {
+  *(vec_in_memory *)p = v;
+}
+INLINE int64_t at_most(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+INLINE int64_t at_least(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+INLINE int64_t round_up(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+// Swaps the upper half of the lanes of row i with the lower half of row i + step, within groups of 2 * step
+// lanes and rows.
+INLINE void exchange_blocks(vec *r, const int step) {
+  const lanes_int lane = LANE_NUMBERS, upper = (lane & step) != 0;
+  const lanes_int low = (~upper & lane) | (upper & (lane - step + LANES));
+  const lanes_int high = (~upper & (lane + step)) | (upper & (lane + LANES));
+  UNROLL for (int pair = 0; pair < LANES / 2; pair++) {
+    const int i = pair / step * 2 * step + pair % step;
+    const vec a = r[i], b = r[i + step];
+    r[i] = __builtin_shuffle(a, b, low);
+    r[i + step] = __builtin_shuffle(a, b, high);
+  }
+}
+
+// Transposes LANES x LANES: 4 x 4 blocks by the shuffles that stay within 128 bits (the cheap ones), then the
+// blocks.
+INLINE void transpose(vec *r) {
+  const lanes_int lane = LANE_NUMBERS, quarter = lane & ~3, place = lane & 3;
+  const lanes_int zip_low = quarter + (place >> 1) + (place & 1) * LANES, zip_high = zip_low + 2;
+  const lanes_int pair_low = quarter + (place & 1) + (place >> 1) * LANES, pair_high = pair_low + 2;
+  UNROLL for (int i = 0; i < LANES; i += 4) {
+    const vec a = __builtin_shuffle(r[i], r[i + 1], zip_low), b = __builtin_shuffle(r[i], r[i + 1], zip_high);
+    const vec c = __builtin_shuffle(r[i + 2], r[i + 3], zip_low),
+              d = __builtin_shuffle(r[i + 2], r[i + 3], zip_high);
+    r[i] = __builtin_shuffle(a, c, pair_low);
+    r[i + 1] = __builtin_shuffle(a, c, pair_high);
+    r[i + 2] = __builtin_shuffle(b, d, pair_low);
+    r[i + 3] = __builtin_shuffle(b, d, pair_high);
+  }
+  if (LANES >= 16) exchange_blocks(r, 8);
+  if (LANES >= 8) exchange_blocks(r, 4);
+}
+
+#endif
