@@ -70,9 +70,11 @@ compare() {
   evaluate pairs "$out/recognizer-pairs/recognizer.h5"
   printf '\n'
   "$(dirname "$0")/table" "$out"
+  "$build/bin/dvg-inspect" --report "$out/report.html" "$out" >>"$out/log"
   cat <<END
 
-look at  $out/pairs.png                generated pairs with their cosines
+look at  $out/report.html              all of this as one page
+         $out/pairs.png                generated pairs with their cosines
          $out/generator/sheets/        what the generator learnt: input, reconstructed, sampled
          $out/few.png                  the few real pairs
          $out/evaluation-pairs/roc.png
