@@ -69,6 +69,14 @@ same "stopped three times" stopped on0
 check_log "stopped three times: its log" stopped "cosine kl"
 check "once more" train 4 stopped
 same "once more" stopped on0
+# 4.2 million weights: five buckets of gradients, and of the moments that ranks share out (mpi/slices.h).
+check "in buckets, alone" train 0 bucket --width 1 --epochs 2
+check "in buckets, on 2" train 2 bucket2 --width 1 --epochs 2
+same "in buckets, on 2" bucket2 bucket
+expect_stop "in buckets, stops" train 3 bucket4 --width 1 --epochs 2 --stop-after 5
+check "in buckets, goes on" train 4 bucket4 --width 1 --epochs 2
+same "in buckets, stopped" bucket4 bucket
+
 expect_stop "stops before a kill" train 1 cut --stop-after 10
 printf '{"phase":"sampler","step":9' >>cut/log.jsonl
 check "goes on after half a log line" train 2 cut
