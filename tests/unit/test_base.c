@@ -230,13 +230,44 @@ static void too_much_memory_is_refused(void) {
   CU_ASSERT_PTR_EQUAL(x, &mark); // outputs are written only on success
 }
 
+static int64_t bytes_of(const char *what) {
+  struct dvg_memory_use use[16];
+  const int n = dvg_memory_uses(use, 16);
+  for (int i = 0; i < n; i++)
+    if (strcmp(use[i].what, what) == 0) return use[i].bytes;
+  return 0;
+}
+
+static void memory_knows_what_it_is_for(void) {
+  const int64_t n = 1 << 20;
+  struct dvg_memory_use most;
+  char *a, *b, *larger, *small;
+  CU_ASSERT_EQUAL_FATAL(DVG_NEW(&a, n, "a piece"), DVG_OK);
+  CU_ASSERT_EQUAL_FATAL(DVG_NEW(&larger, 3 * n, "a larger one"), DVG_OK);
+  CU_ASSERT_EQUAL_FATAL(DVG_NEW(&b, n, "a piece"), DVG_OK);
+  CU_ASSERT_EQUAL_FATAL(DVG_NEW(&small, 1000, "a small one"), DVG_OK);
+  CU_ASSERT_EQUAL(bytes_of("a piece"), 2 * n);
+  CU_ASSERT_EQUAL(bytes_of("a larger one"), 3 * n);
+  CU_ASSERT_EQUAL(bytes_of("a small one"), 0);
+  CU_ASSERT_EQUAL(dvg_memory_uses(&most, 1), 1); // what comes beyond the room is left out
+  dvg_free(&a);
+  CU_ASSERT_EQUAL(bytes_of("a piece"), n);
+  CU_ASSERT_EQUAL(bytes_of("a larger one"), 3 * n);
+  CU_ASSERT_TRUE(dvg_present_memory() >= 4 * n && dvg_present_memory() <= dvg_peak_memory());
+  dvg_free(&b);
+  dvg_free(&larger);
+  dvg_free(&small);
+  CU_ASSERT_EQUAL(bytes_of("a piece") + bytes_of("a larger one"), 0);
+}
+
 static void lists_grow(void) {
   int64_t *list = NULL;
   for (int64_t n = 0; n < 1000; n++) {
     const int64_t *before = list;
     CHECK_OK(DVG_GROW(&list, n, "a list"));
     // It moves where it is full, and only there: at 16, 32, 64 ...
-    CU_ASSERT_EQUAL(list != before, n == 0 || n == 16 || n == 32 || n == 64 || n == 128 || n == 256 || n == 512);
+    CU_ASSERT_EQUAL(list != before,
+                    n == 0 || n == 16 || n == 32 || n == 64 || n == 128 || n == 256 || n == 512);
     CU_ASSERT_EQUAL(list[n], 0);
     list[n] = n * n + 1;
   }
@@ -330,6 +361,7 @@ const struct dvg_test dvg_tests[] = {
     {"sha256 gives the published values", sha256_gives_the_published_values},
     {"memory is zeroed and aligned", memory_is_zeroed_and_aligned},
     {"too much memory is refused", too_much_memory_is_refused},
+    {"memory knows what it is for", memory_knows_what_it_is_for},
     {"lists grow", lists_grow},
     {"texts are formatted", texts_are_formatted},
     {"the comparator fails what it should", the_comparator_fails_what_it_should},
