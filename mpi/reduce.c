@@ -115,7 +115,7 @@ void dvg_reduce_free(struct dvg_reduce *r) {
 
 void dvg_reduce_clear(struct dvg_reduce *r) {
   memset(r->sum, 0, (size_t)(r->n + r->n_terms) * sizeof *r->sum);
-  r->n_added = r->ready = r->begun = r->done = 0;
+  r->ready = r->begun = r->done = 0;
 }
 
 float *dvg_reduce_room(struct dvg_reduce *r) {
@@ -211,9 +211,9 @@ enum dvg_status dvg_reduce_advance(struct dvg_reduce *r, const float *gradient, 
   enum dvg_status status = DVG_OK;
   while (r->ready < s->n_buckets) {
     const int64_t start = (s->n_buckets - 1 - r->ready) * s->bucket;
+    const int64_t end = start + s->bucket < r->n ? start + s->bucket : r->n;
     if (start < first) break;
-    if (gradient && status == DVG_OK) status = add_values(r, r->sum, gradient, start, r->n - r->n_added);
-    r->n_added = r->n - start;
+    if (gradient && status == DVG_OK) status = add_values(r, r->sum, gradient, start, end);
     r->ready++;
     drive(r, 0);
   }

@@ -33,7 +33,6 @@ struct dvg_reduce {
   int64_t n_spans;
   const char *where;       // borrowed, or NULL: begins the messages of dvg_reduce_add
   const char *const *term_names; // borrowed (n_terms), or NULL: for the messages
-  int64_t n_added;                 // values, from the end, that the last micro-batch has added
   int64_t ready, begun, done;      // buckets, from the last on: complete here; on their way; summed
   struct dvg_reduce_exchange *exchange; // owned: those on their way
 };

@@ -28,6 +28,7 @@
 #include "stages/train_generator/train_generator.h"
 #include "stages/train_recognizer/train_recognizer.h"
 #include "stages/train_sampler/train_sampler.h"
+#include "tests/bench/median.h"
 
 enum { MAX_STEPS = 4096, CLASSES = 1000, FACES = 4096, CHAINS = 12 };
 
@@ -37,11 +38,6 @@ struct result {
   double items, seconds, operations, bytes, faults, peak_bytes;
   int64_t steps;
 };
-
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 
 static int64_t minor_faults(void) {
   struct rusage usage;
@@ -86,8 +82,7 @@ static void measure(struct result *r, double seconds, void (*step)(void *), void
     last = now;
   }
   r->faults = (double)(minor_faults() - faults) / (double)n;
-  qsort(times, (size_t)n, sizeof *times, by_size);
-  r->seconds = times[n / 2];
+  r->seconds = dvg_median(times, n);
   r->steps = n;
   r->peak_bytes = peak_bytes();
 }

@@ -16,6 +16,7 @@
 #include "io/image.h"
 #include "io/recordio.h"
 #include "mpi/world.h"
+#include "tests/bench/median.h"
 
 enum { SIDE = 112, DISTINCT = 1000, ROUNDS = 5 };
 
@@ -93,16 +94,6 @@ static enum dvg_status measure(double *rate, const struct bench *b,
   return DVG_OK;
 }
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(double *values) {
-  qsort(values, ROUNDS, sizeof *values, by_value);
-  return values[ROUNDS / 2];
-}
-
 static enum dvg_status run(struct bench *b) {
   double memory[ROUNDS], file[ROUNDS], ratio[ROUNDS];
   enum dvg_status status = DVG_OK;
@@ -116,8 +107,8 @@ static enum dvg_status run(struct bench *b) {
   }
   size_t n_bytes = 0;
   for (int k = 0; k < DISTINCT; k++) n_bytes += b->n_bytes[k];
-  double files = median(file), memories = median(memory),
-         typical = median(ratio); // sorted now: ratio[0] is the worst
+  double files = dvg_median(file, ROUNDS), memories = dvg_median(memory, ROUNDS),
+         typical = dvg_median(ratio, ROUNDS); // sorted now: ratio[0] is the worst
   dvg_info("RecordIO: %lld JPEGs of %.1f kB in one file, %d ranks: %.0f images/s, from memory %.0f; ratio %.3f "
            "(worst of %d rounds %.3f)",
            (long long)b->n_images, (double)n_bytes / DISTINCT / 1e3, b->w->size, files, memories, typical,

@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "io/artifact.h"
 #include "mpi/reduce.h"
+#include "tests/bench/median.h"
 
 enum { ROUNDS = 7 };
 enum { ADD, FINISH, SHARE, FLOATS, KINDS };
@@ -64,21 +65,11 @@ static enum dvg_status run_round(struct bench *b, int round) {
   return dvg_world_agree(b->w, check(b, "MPI's sum of floats"));
 }
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(double *values) {
-  qsort(values, ROUNDS, sizeof *values, by_value);
-  return values[ROUNDS / 2];
-}
-
 // Rank 0.
 static enum dvg_status report(struct bench *b, const char *path) {
   char text[512];
-  const double add = median(b->seconds[ADD]), finish = median(b->seconds[FINISH]);
-  const double share = median(b->seconds[SHARE]), floats = median(b->seconds[FLOATS]);
+  const double add = dvg_median(b->seconds[ADD], ROUNDS), finish = dvg_median(b->seconds[FINISH], ROUNDS);
+  const double share = dvg_median(b->seconds[SHARE], ROUNDS), floats = dvg_median(b->seconds[FLOATS], ROUNDS);
   dvg_info("sum of %.1f M values over %d ranks: exact %.1f ms, sharing of slices %.1f ms (and %.1f ms a "
            "micro-batch to add it up); "
            "MPI's own of floats %.1f ms; ratio %.2f",
