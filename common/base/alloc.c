@@ -124,5 +124,6 @@ int64_t dvg_present_memory(void) {
 int64_t dvg_peak_memory(void) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  return (int64_t)usage.ru_maxrss * 1024;
+  const int64_t marked = (int64_t)usage.ru_maxrss * 1024, present = dvg_present_memory();
+  return marked > present ? marked : present; // the kernel moves the mark now and then only
 }
