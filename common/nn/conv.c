@@ -360,7 +360,7 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
   switch (path_of(s)) {
   case WINOGRAD: {
     const struct winograd_shape shape = winograd_shape(s, N, 0);
-    winograd()->convolve(&shape, y, x, packed, bias, WINOGRAD_OVERWRITE, scratch);
+    winograd()->convolve(&shape, y, NULL, x, packed, bias, WINOGRAD_OVERWRITE, scratch);
     break;
   }
   case POINTWISE:
@@ -388,11 +388,19 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
   }
 }
 
+void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x, const float *packed,
+                           const float *bias, int64_t N, float *scratch) {
+  assert(path_of(s) == WINOGRAD);
+  const struct winograd_shape shape = winograd_shape(s, N, 0);
+  memset(sums, 0, (size_t)(N * s->K * 2) * sizeof *sums);
+  winograd()->convolve(&shape, y, sums, x, packed, bias, WINOGRAD_OVERWRITE, scratch);
+}
+
 void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, const float *x, const float *packed,
                           const float *bias, int64_t N, float *scratch) {
   assert(dvg_conv_packed(s, DVG_FILTERS_MFM) > 0);
   const struct winograd_shape shape = winograd_shape(s, N, 0);
-  winograd()->convolve(&shape, y, x, packed, bias, WINOGRAD_MFM, scratch);
+  winograd()->convolve(&shape, y, NULL, x, packed, bias, WINOGRAD_MFM, scratch);
 }
 
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
@@ -401,7 +409,7 @@ void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy
   switch (path_of(s)) {
   case WINOGRAD: {
     const struct winograd_shape shape = winograd_shape(s, N, 1);
-    winograd()->convolve(&shape, dx, dy, packed, NULL, add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, scratch);
+    winograd()->convolve(&shape, dx, NULL, dy, packed, NULL, add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, scratch);
     break;
   }
   case POINTWISE:

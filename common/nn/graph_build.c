@@ -51,6 +51,7 @@ static struct node *add_node(struct dvg_graph *g, const struct operation *op, co
                      .integers = -1,
                      .term = -1,
                      .mfm = -1,
+                     .norm = -1,
                      .base = -1};
   n->buffer = n->gradient_buffer = n->aux_buffer = -1;
   n->held = g->held;
@@ -173,7 +174,7 @@ int dvg_graph_norm(struct dvg_graph *g, int x, int style, int64_t style_first, f
   }
   n->first = style_first;
   n->slope = slope;
-  n->aux_count = n->shape.N * n->shape.C * 2;
+  n->aux_count = n->shape.N * n->shape.C * 2 * (int64_t)(sizeof(double) / sizeof(float));
   return id_of(g, n);
 }
 

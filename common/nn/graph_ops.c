@@ -47,11 +47,19 @@ static int trains(const struct node *n) {
   return !n->held && !n->params->list[n->weight].frozen;
 }
 
+// Of each plane, first the sums, then mean and 1 / deviation.
+static double *norm_stats(const struct dvg_graph *g, const struct node *n) {
+  return (double *)AUX;
+}
+
 static void conv_forward(struct dvg_graph *g, struct node *n) {
   if (n->mfm >= 0) return;
   dvg_node_pack(n, DVG_FILTERS_FORWARD);
-  dvg_conv_forward(&n->conv, Y, X(0), weight_of(n), n->params->list[n->weight].packed[0], bias_of(n),
-                   n->shape.N, g->scratch);
+  const float *packed = n->params->list[n->weight].packed[DVG_FILTERS_FORWARD];
+  if (n->norm >= 0)
+    dvg_conv_forward_sums(&n->conv, Y, norm_stats(g, &g->nodes[n->norm]), X(0), packed, bias_of(n), n->shape.N,
+                          g->scratch);
+  else dvg_conv_forward(&n->conv, Y, X(0), weight_of(n), packed, bias_of(n), n->shape.N, g->scratch);
 }
 static void conv_backward(struct dvg_graph *g, struct node *n) {
   int add;
@@ -106,7 +114,7 @@ static void norm_forward(struct dvg_graph *g, struct node *n) {
   const float *style = n->n_in > 1 ? X(1) + n->first : NULL;
   int64_t stride = n->n_in > 1 ? dvg_shape_row(IN(1)->shape) : 0;
   const float *base = n->base < 0 ? NULL : dvg_node_values(g, &g->nodes[n->base]);
-  dvg_norm_add_forward(Y, AUX, base, X(0), style, stride, n->shape.N, n->shape.C, PLACES, n->slope);
+  dvg_norm_add_forward(Y, norm_stats(g, n), IN(0)->norm == n - g->nodes, base, X(0), style, stride, n->shape.N, n->shape.C, PLACES, n->slope);
 }
 static void norm_backward(struct dvg_graph *g, struct node *n) {
   int add;
@@ -114,7 +122,7 @@ static void norm_backward(struct dvg_graph *g, struct node *n) {
   int64_t stride = n->n_in > 1 ? dvg_shape_row(IN(1)->shape) : 0;
   float *dstyle = n->n_in > 1 ? dvg_node_gradient_sum(g, IN(1)) : NULL;
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
-  dvg_norm_backward(dx, dstyle ? dstyle + n->first : NULL, DY, X(0), AUX, style, stride, n->shape.N, n->shape.C,
+  dvg_norm_backward(dx, dstyle ? dstyle + n->first : NULL, DY, X(0), norm_stats(g, n), style, stride, n->shape.N, n->shape.C,
                     PLACES, n->slope, add);
 }
 static void leaky_relu_forward(struct dvg_graph *g, struct node *n) {

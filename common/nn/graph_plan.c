@@ -71,6 +71,16 @@ static void join_mfm(struct dvg_graph *g) {
   }
 }
 
+// A convolution whose output a norm reads takes the norm's sums, where it can.
+static void join_norm(struct dvg_graph *g) {
+  for (int i = 0; i < g->n_nodes; i++) {
+    const struct node *n = &g->nodes[i];
+    if (n->op != &dvg_op_norm) continue;
+    struct node *x = &g->nodes[n->in[0]];
+    if (x->op == &dvg_op_conv && x->norm < 0 && dvg_conv_packed(&x->conv, DVG_FILTERS_FORWARD) > 0) x->norm = i;
+  }
+}
+
 static int new_buffer(struct dvg_graph *g, int64_t count, int born) {
   g->buffers[g->n_buffers] = (struct buffer){.count = count, .born = born, .dies = born};
   return g->n_buffers++;
@@ -121,7 +131,9 @@ static void plan_values(struct dvg_graph *g) {
       n->offset = x->offset + (n->op == &dvg_op_rows ? n->first * dvg_shape_row(n->shape) : 0);
     } else n->buffer = new_buffer(g, dvg_shape_count(n->shape), n->op == &dvg_op_input ? 0 : i);
     if (n->aux_count > 0) {
-      n->aux_buffer = new_buffer(g, n->aux_count, i);
+      const int summed = n->op == &dvg_op_norm && g->nodes[n->in[0]].norm == i;
+      n->aux_buffer = new_buffer(g, n->aux_count, summed ? n->in[0] : i);
+      live_until(g, n->aux_buffer, i);
       if (n->needs_gradient) live_until(g, n->aux_buffer, backward);
     }
     live_until(g, n->buffer, n->kept ? end : i);
@@ -236,6 +248,7 @@ enum dvg_status dvg_graph_plan(struct dvg_graph *g, int training) {
   g->training = training;
   DVG_TRY(find_gradients(g));
   join_mfm(g);
+  join_norm(g);
   join_add(g);
   DVG_TRY(DVG_NEW(&g->buffers, 3 * (int64_t)g->n_nodes, "memory plan"));
   plan_values(g);

@@ -25,12 +25,13 @@ void dvg_pool_backward(float *dx, const float *dy, const float *x, int64_t plane
 // mean and biased variance over the S places of each channel of each image, computed so that no precision is lost for large means.
 // style: rows of N images, `style_stride` floats apart; in a row C shifts, then C scales; NULL: shift 0, scale 1.
 // y may be x where no backward follows. stats (N,C,2) keeps mean and 1/sqrt(variance + 1e-5) for the backward, which adds to dstyle (laid out as style).
-void dvg_norm_forward(float *y, float *stats, const float *x, const float *style, int64_t style_stride, int64_t N,
+void dvg_norm_forward(float *y, double *stats, const float *x, const float *style, int64_t style_stride, int64_t N,
                       int64_t C, int64_t S, float slope);
 // y = base + what dvg_norm_forward gives, in the same pass and with the same bits as dvg_add of the two. base (N,C,S); NULL: none.
-void dvg_norm_add_forward(float *y, float *stats, const float *base, const float *x, const float *style, int64_t style_stride, int64_t N,
-                          int64_t C, int64_t S, float slope);
-void dvg_norm_backward(float *dx, float *dstyle, const float *dy, const float *x, const float *stats, const float *style,
+// summed: stats holds the sums of x and x^2 over each plane already (dvg_conv_forward_sums), and they are not taken again.
+void dvg_norm_add_forward(float *y, double *stats, int summed, const float *base, const float *x, const float *style, int64_t style_stride,
+                          int64_t N, int64_t C, int64_t S, float slope);
+void dvg_norm_backward(float *dx, float *dstyle, const float *dy, const float *x, const double *stats, const float *style,
                        int64_t style_stride, int64_t N, int64_t C, int64_t S, float slope, int add);
 
 // y = x for x > 0, else slope x. The backward needs y alone (slope > 0). y may be x; dx may be dy when not `add`.

@@ -35,8 +35,9 @@ struct winograd_kernels {
   // Floats of scratch for `convolve` and for `weight_gradient`.
   int64_t (*convolve_floats)(const struct winograd_shape *s);
   int64_t (*gradient_floats)(const struct winograd_shape *s);
-  // y (N,out,H,W) = x (N,in,H,W) * packed + bias (out, or NULL).
-  void (*convolve)(const struct winograd_shape *s, float *y, const float *x, const float *packed,
+  // y (N,out,H,W) = x (N,in,H,W) * packed + bias (out, or NULL). sums (N,out,2; NULL: not wanted, as where y is
+  // added to or a maximum) += the sums of y and of y^2 over each plane.
+  void (*convolve)(const struct winograd_shape *s, float *y, double *sums, const float *x, const float *packed,
                    const float *bias, enum winograd_output output, float *scratch);
   // dweight (out,in,3,3) += gradient; dbias (out, or NULL) += sums of dy (N,out,H,W).
   void (*weight_gradient)(const struct winograd_shape *s, float *dweight, float *dbias, const float *x,

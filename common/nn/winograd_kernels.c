@@ -415,9 +415,31 @@ static void take_larger(float *a, const float *b, int64_t n_places) {
   }
 }
 
+// sums[2 l] += sum, sums[2 l + 1] += sum of squares of the places of lane l. Squares of floats are exact in
+// double; two chains, as an addition takes its time.
+static void add_sums(double *sums, int64_t n_channels, const float *window, int64_t n_places) {
+  wide_vec sum[2] = {{0}}, square[2] = {{0}};
+  int64_t p = 0;
+  for (; p + 2 <= n_places; p += 2)
+    UNROLL for (int i = 0; i < 2; i++) {
+      const wide_vec value = __builtin_convertvector(load(window + (p + i) * LANES), wide_vec);
+      sum[i] += value;
+      square[i] += value * value;
+    }
+  if (p < n_places) {
+    const wide_vec value = __builtin_convertvector(load(window + p * LANES), wide_vec);
+    sum[0] += value;
+    square[0] += value * value;
+  }
+  for (int64_t l = 0; l < n_channels; l++) {
+    sums[2 * l] += sum[0][l] + sum[1][l];
+    sums[2 * l + 1] += square[0][l] + square[1][l];
+  }
+}
+
 // The tile rows first .. last-1 of the panel that begins at vector number `vector`: m -> y (N, channels, H, W).
-static void transform_output(float *y, const float *m, int64_t stride, int64_t vector, const int vecs,
-                             int64_t channels, const float *bias, enum winograd_output output,
+static void transform_output(float *y, double *sums, const float *m, int64_t stride, int64_t vector,
+                             const int vecs, int64_t channels, const float *bias, enum winograd_output output,
                              const struct grid *g, int64_t first, int64_t last, const struct work *w) {
   const int64_t places = g->H * g->W;
   const int mfm = output == WINOGRAD_MFM;
@@ -435,9 +457,12 @@ static void transform_output(float *y, const float *m, int64_t stride, int64_t v
     else inverse_row(window, tiles, stride, b, 1, g);
     const int64_t top = r % g->down * 4, n_places = at_most(g->H - top, 4) * g->W;
     if (mfm) take_larger(window[0], window[1], n_places);
-    for (int h = 0; h < (mfm ? 1 : vecs); h++)
-      store_channels(y + ((r / g->down * channels + part[h].first) * g->H + top) * g->W, places, part[h].count,
-                     n_places, window[h], output == WINOGRAD_ADD);
+    for (int h = 0; h < (mfm ? 1 : vecs); h++) {
+      const int64_t plane = r / g->down * channels + part[h].first;
+      store_channels(y + (plane * g->H + top) * g->W, places, part[h].count, n_places, window[h],
+                     output == WINOGRAD_ADD);
+      if (sums) add_sums(sums + 2 * plane, part[h].count, window[h], n_places);
+    }
   }
 }
 
@@ -518,8 +543,8 @@ static void unpack_gradient(float *dweight, const float *du, int64_t stride, int
 
 // ---- the convolution and its gradient
 
-static void convolve(const struct winograd_shape *s, float *y, const float *x, const float *packed,
-                     const float *bias, enum winograd_output output, float *scratch) {
+static void convolve(const struct winograd_shape *s, float *y, double *sums, const float *x,
+                     const float *packed, const float *bias, enum winograd_output output, float *scratch) {
   const struct grid g = make_grid(s);
   const struct work w = lay_out(scratch, s, &g, 0);
   const int64_t in_width = round_up(s->in, LANES), vectors = vectors_of(s->out, output == WINOGRAD_MFM);
@@ -535,7 +560,7 @@ static void convolve(const struct winograd_shape *s, float *y, const float *x, c
         product_rows(w.m + f * m_stride, width, w.v + f * v_stride, in_width, u + f * s->in * width, tiles,
                      s->in, vecs, 0,
                      (struct ahead){w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width});
-      transform_output(y, w.m, m_stride, vector, vecs, s->out, bias, output, &g, first, last, &w);
+      transform_output(y, sums, w.m, m_stride, vector, vecs, s->out, bias, output, &g, first, last, &w);
     }
   }
 }

@@ -150,6 +150,35 @@ static void check_forward(const struct dvg_conv *s, const char *name, const stru
   drop(&y), drop(&scratch), drop(&u);
 }
 
+// The same values bit by bit; their sums are those of the values. Squares cancel nothing, so their error is that of the additions.
+static void check_sums(const struct dvg_conv *s, const char *name, const struct array *x, const struct array *w, const struct array *bias,
+                       int64_t N) {
+  const int64_t n_packed = dvg_conv_packed(s, DVG_FILTERS_FORWARD), places = s->H * s->W, n_y = N * s->K * places;
+  if (n_packed == 0) return;
+  struct array y = output(n_y, 23), want = output(n_y, 24), u = output(n_packed, 25), scratch = scratch_of(dvg_conv_scratch(s, N));
+  double *sums = must(malloc((size_t)(2 * N * s->K + 1) * sizeof(double)));
+  for (int64_t i = 0; i <= 2 * N * s->K; i++) sums[i] = 1e9;
+  dvg_conv_pack(s, u.at, w->at, DVG_FILTERS_FORWARD);
+  dvg_conv_forward(s, want.at, x->at, w->at, u.at, bias->at, N, scratch.at);
+  dvg_conv_forward_sums(s, y.at, sums, x->at, u.at, bias->at, N, scratch.at);
+  CU_ASSERT_EQUAL(memcmp(y.at, want.at, (size_t)n_y * sizeof(float)), 0);
+  CU_ASSERT_TRUE(sums[2 * N * s->K] == 1e9);
+  int64_t n_wrong = 0;
+  for (int64_t plane = 0; plane < N * s->K; plane++) {
+    double sum = 0, magnitude = 0, square = 0;
+    for (int64_t p = plane * places; p < (plane + 1) * places; p++) {
+      sum += (double)y.at[p];
+      magnitude += fabs((double)y.at[p]);
+      square += (double)y.at[p] * (double)y.at[p];
+    }
+    n_wrong += !(fabs(sums[2 * plane] - sum) <= 1e-13 * magnitude) || !(fabs(sums[2 * plane + 1] - square) <= 1e-13 * square);
+  }
+  if (n_wrong) printf("%s: sums of %lld planes are wrong\n", name, (long long)n_wrong);
+  CU_ASSERT_EQUAL(n_wrong, 0);
+  free(sums);
+  drop(&y), drop(&want), drop(&u), drop(&scratch);
+}
+
 // The same bits as the maximum of the two halves after the convolution; a NaN in an image or in either half is
 // seen.
 static void check_mfm(const struct dvg_conv *s, const char *name, struct array *x, const struct array *w,
@@ -246,6 +275,7 @@ static void check_shape(const struct dvg_conv *s, int64_t N) {
              kernel_tables[t]);
     check_forward(s, name, &x, &w, &bias, want.y, N, tolerance);
     check_mfm(s, name, &x, &w, &bias, N);
+    check_sums(s, name, &x, &w, &bias, N);
     check_backward_data(s, name, &dy, &w, want.dx, N, tolerance);
     check_backward_weight(s, name, &x, &dy, &want, n_w, N, tolerance);
   }

@@ -74,6 +74,7 @@ static double *onto(const float *base, const double *want, int64_t n) {
 struct probe {
   const float *x, *r, *style; // style: or logvar, or eps
   float *y, *spare;
+  double *stats;
   int64_t N, C, H, W, n_out;
   float slope;
 };
@@ -239,7 +240,8 @@ static void norm_reference(double *y, double *dx, double *dstyle, const float *x
 static void norm_case(const float *x, int64_t N, int64_t C, int64_t S, int styled, float slope,
                       double tolerance) {
   const int64_t n = N * C * S, stride = 2 * C + 3, n_style = N * stride;
-  float *style = NULL, *y = floats(n), *stats = floats(2 * N * C), *dy = normals(n, 8, 1.0f);
+  float *style = NULL, *y = floats(n), *dy = normals(n, 8, 1.0f);
+  double *stats = doubles(2 * N * C), *sum_stats = doubles(2 * N * C);
   if (styled) {
     style = normals(n_style, 9, 0.3f);
     for (int64_t i = 0; i < n_style; i++) style[i] += i % stride < C ? 0.2f : 1.0f;
@@ -249,14 +251,23 @@ static void norm_case(const float *x, int64_t N, int64_t C, int64_t S, int style
   dvg_norm_forward(y, stats, x, style, stride, N, C, S, slope);
   CHECK_CLOSE("norm", y, want, n, tolerance);
   const float *onto_this = normals(n, 11, 1.0f);
-  float *sum = floats(n), *sum_stats = floats(2 * N * C);
-  dvg_norm_add_forward(sum, sum_stats, onto_this, x, style, stride, N, C, S, slope);
+  float *sum = floats(n);
+  dvg_norm_add_forward(sum, sum_stats, 0, onto_this, x, style, stride, N, C, S, slope);
   float *in_place = copy(x, n);
   dvg_norm_forward(in_place, sum_stats, in_place, style, stride, N, C, S, slope);
   CU_ASSERT_EQUAL(memcmp(in_place, y, (size_t)n * sizeof *y), 0);
   dvg_add(y, onto_this, y, n);
   CU_ASSERT_EQUAL(memcmp(sum, y, (size_t)n * sizeof *y), 0);
   CU_ASSERT_EQUAL(memcmp(sum_stats, stats, (size_t)(2 * N * C) * sizeof *stats), 0);
+  for (int64_t plane = 0; plane < N * C; plane++) { // sums that somebody else has taken
+    sum_stats[2 * plane] = sum_stats[2 * plane + 1] = 0;
+    for (int64_t j = plane * S; j < (plane + 1) * S; j++) {
+      sum_stats[2 * plane] += (double)x[j];
+      sum_stats[2 * plane + 1] += (double)x[j] * (double)x[j];
+    }
+  }
+  dvg_norm_add_forward(sum, sum_stats, 1, NULL, x, style, stride, N, C, S, slope);
+  CHECK_CLOSE("norm from sums", sum, want, n, tolerance);
   const float *before = normals(n_style, 10, 1.0f);
   for (int64_t run = 0; run < 2; run++) { // dstyle always adds, and leaves alone what is between the rows
     float *dstyle = copy(before, n_style);
@@ -295,15 +306,16 @@ static void norm_large_mean(void) {
 
 static void norm_statistics(void) {
   const float x[4] = {1, 2, 3, 6}; // mean 3, biased variance (4+1+0+9)/4 = 3.5
-  float y[4], stats[2];
+  float y[4];
+  double stats[2];
   dvg_norm_forward(y, stats, x, NULL, 0, 1, 1, 4, 1.0f);
-  const double want[2] = {3, 1 / sqrt(3.50001)};
-  CHECK_CLOSE("stats", stats, want, 2, 1e-7);
+  CU_ASSERT_DOUBLE_EQUAL(stats[0], 3, 1e-15);
+  CU_ASSERT_DOUBLE_EQUAL(stats[1], 1 / sqrt(3.50001), 1e-15);
 }
 
 static double of_norm(void *context) {
   struct probe *p = context;
-  dvg_norm_forward(p->y, p->spare, p->x, p->style, 2 * p->C, p->N, p->C, p->H * p->W, p->slope);
+  dvg_norm_forward(p->y, p->stats, p->x, p->style, 2 * p->C, p->N, p->C, p->H * p->W, p->slope);
   return total(p);
 }
 
@@ -316,7 +328,7 @@ static void norm_gradient(void) {
                       .r = dy,
                       .style = styled ? style : NULL,
                       .y = floats(n),
-                      .spare = floats(2 * N * C),
+                      .stats = doubles(2 * N * C),
                       .N = N,
                       .C = C,
                       .H = 1,
@@ -325,7 +337,7 @@ static void norm_gradient(void) {
                       .slope = 0.2f};
     of_norm(&p);
     float *dx = floats(n), *dstyle = floats(n_style);
-    dvg_norm_backward(dx, dstyle, dy, x, p.spare, p.style, 2 * C, N, C, S, p.slope, 0);
+    dvg_norm_backward(dx, dstyle, dy, x, p.stats, p.style, 2 * C, N, C, S, p.slope, 0);
     CU_ASSERT_TRUE(dvg_check_gradient("norm gradient", dx, x, n, h, rough, of_norm, &p));
     if (styled)
       CU_ASSERT_TRUE(dvg_check_gradient("style gradient", dstyle, style, n_style, h, rough, of_norm, &p));
@@ -334,7 +346,8 @@ static void norm_gradient(void) {
 }
 
 static void norm_nan(void) {
-  float *x = normals(2 * 40, 20, 1.0f), *y = floats(80), *stats = floats(4);
+  float *x = normals(2 * 40, 20, 1.0f), *y = floats(80);
+  double *stats = doubles(4);
   x[17] = NAN;
   dvg_norm_forward(y, stats, x, NULL, 0, 1, 2, 40, 0.2f);
   for (int64_t j = 0; j < 80; j++) CU_ASSERT_EQUAL(!isnan(y[j]), j >= 40); // its plane, and no other
