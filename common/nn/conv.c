@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/nn/lanes.h"
 #include "common/nn/winograd.h"
 
 static int64_t at_most(int64_t a, int64_t b) {
@@ -179,6 +180,24 @@ static void inside(int64_t *begin, int64_t *end, const struct dvg_conv *s, int64
   *end = at_least(*end, *begin);
 }
 
+// to[i] = from[i * step], and its transpose to[i * step] += from[i]. A step that the compiler knows becomes shuffles of whole registers.
+INLINE void gather(float *restrict to, const float *restrict from, int64_t step, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
+}
+INLINE void scatter_add(float *restrict to, const float *restrict from, int64_t step, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i * step] += from[i];
+}
+WIDE static void gather_every(float *to, const float *from, int64_t step, int64_t n) {
+  if (step == 1) gather(to, from, 1, n);
+  else if (step == 2) gather(to, from, 2, n);
+  else gather(to, from, step, n);
+}
+WIDE static void scatter_add_every(float *to, const float *from, int64_t step, int64_t n) {
+  if (step == 1) scatter_add(to, from, 1, n);
+  else if (step == 2) scatter_add(to, from, 2, n);
+  else scatter_add(to, from, step, n);
+}
+
 // Calls for each row of the matrix of columns and each row of the output: one row of inputs <-> Q floats.
 // Rows first .. first + n_rows - 1 of the output of one image; `row` floats from one row of columns to the
 // next.
@@ -198,9 +217,7 @@ static void image_to_columns(float *columns, int64_t row, const float *x, const 
           }
           const float *from = x + (c * s->H + h) * s->W + (begin * s->stride - s->pad + j);
           fill(to, 0, begin);
-          if (s->stride == 1) memcpy(to + begin, from, (size_t)(end - begin) * sizeof(float));
-          else
-            for (int64_t q = begin; q < end; q++) to[q] = from[(q - begin) * s->stride];
+          gather_every(to + begin, from, s->stride, end - begin);
           fill(to + end, 0, t->Q - end);
         }
       }
@@ -219,10 +236,7 @@ static void columns_to_image(float *dx, const float *columns, int64_t row, const
           if (h < 0 || h >= s->H) continue;
           const float *from = columns + p * t->Q + begin;
           float *to = dx + (c * s->H + h) * s->W + (begin * s->stride - s->pad + j);
-          if (s->stride == 1)
-            for (int64_t q = 0; q < end - begin; q++) to[q] += from[q];
-          else
-            for (int64_t q = 0; q < end - begin; q++) to[q * s->stride] += from[q];
+          scatter_add_every(to, from, s->stride, end - begin);
         }
       }
 }
