@@ -374,7 +374,8 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
   switch (path_of(s)) {
   case WINOGRAD: {
     const struct winograd_shape shape = winograd_shape(s, N, 0);
-    winograd()->convolve(&shape, y, NULL, x, packed, bias, WINOGRAD_OVERWRITE, scratch);
+    winograd()->convolve(&shape, &(struct winograd_output){WINOGRAD_OVERWRITE, y, NULL, NULL},
+                         (struct winograd_input){x, NULL}, packed, bias, scratch);
     break;
   }
   case POINTWISE:
@@ -407,14 +408,35 @@ void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, con
   assert(path_of(s) == WINOGRAD);
   const struct winograd_shape shape = winograd_shape(s, N, 0);
   memset(sums, 0, (size_t)(N * s->K * 2) * sizeof *sums);
-  winograd()->convolve(&shape, y, sums, x, packed, bias, WINOGRAD_OVERWRITE, scratch);
+  winograd()->convolve(&shape, &(struct winograd_output){WINOGRAD_OVERWRITE, y, sums, NULL},
+                       (struct winograd_input){x, NULL}, packed, bias, scratch);
 }
 
-void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, const float *x, const float *packed,
-                          const float *bias, int64_t N, float *scratch) {
+int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N) {
+  return dvg_conv_packed(s, DVG_FILTERS_MFM) > 0 ? winograd()->winner_bytes(s->K, s->H, s->W, N) : 0;
+}
+
+void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x,
+                          const float *packed, const float *bias, int64_t N, float *scratch) {
   assert(dvg_conv_packed(s, DVG_FILTERS_MFM) > 0);
   const struct winograd_shape shape = winograd_shape(s, N, 0);
-  winograd()->convolve(&shape, y, NULL, x, packed, bias, WINOGRAD_MFM, scratch);
+  winograd()->convolve(&shape, &(struct winograd_output){WINOGRAD_MFM, y, NULL, winner},
+                       (struct winograd_input){x, NULL}, packed, bias, scratch);
+}
+
+void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner,
+                                const float *packed, int64_t N, int add, float *scratch) {
+  assert(dvg_conv_winner_bytes(s, N) > 0);
+  const struct winograd_shape shape = winograd_shape(s, N, 1);
+  const struct winograd_output to = {add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, dx, NULL, NULL};
+  winograd()->convolve(&shape, &to, (struct winograd_input){dy, winner}, packed, NULL, scratch);
+}
+
+void dvg_conv_backward_weight_mfm(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
+                                  const float *dy, const signed char *winner, int64_t N, float *scratch) {
+  assert(dvg_conv_winner_bytes(s, N) > 0);
+  const struct winograd_shape shape = winograd_shape(s, N, 0);
+  winograd()->weight_gradient(&shape, dweight, dbias, x, (struct winograd_input){dy, winner}, scratch);
 }
 
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
@@ -423,7 +445,8 @@ void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy
   switch (path_of(s)) {
   case WINOGRAD: {
     const struct winograd_shape shape = winograd_shape(s, N, 1);
-    winograd()->convolve(&shape, dx, NULL, dy, packed, NULL, add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, scratch);
+    const struct winograd_output to = {add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, dx, NULL, NULL};
+    winograd()->convolve(&shape, &to, (struct winograd_input){dy, NULL}, packed, NULL, scratch);
     break;
   }
   case POINTWISE:
@@ -455,7 +478,7 @@ void dvg_conv_backward_weight(const struct dvg_conv *s, float *dweight, float *d
   switch (path_of(s)) {
   case WINOGRAD: {
     const struct winograd_shape shape = winograd_shape(s, N, 0);
-    winograd()->weight_gradient(&shape, dweight, dbias, x, dy, scratch);
+    winograd()->weight_gradient(&shape, dweight, dbias, x, (struct winograd_input){dy, NULL}, scratch);
     return; // with the bias
   }
   case POINTWISE:

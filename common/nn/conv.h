@@ -39,8 +39,17 @@ void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, con
                            float *scratch);
 
 // y (N,K/2,P,Q) = max-feature-map (layers.h) of what dvg_conv_forward gives, bit by bit, without writing that down: for shapes whose
-// dvg_conv_packed(s, DVG_FILTERS_MFM) is not 0 (3x3 stride 1, K even).
-void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, const float *x, const float *packed, const float *bias, int64_t N, float *scratch);
+// dvg_conv_packed(s, DVG_FILTERS_MFM) is not 0 (3x3 stride 1, K even). winner gets what the two functions below need; NULL: not wanted.
+void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x, const float *packed, const float *bias,
+                          int64_t N, float *scratch);
+
+// Bytes of `winner` for a batch of N; 0: this shape has none (K / 2 no multiple of the vectors' length), and not these two functions:
+// dvg_mfm_backward and then dvg_conv_backward_data or dvg_conv_backward_weight, bit by bit, from dy (N,K/2,P,Q), without writing down what is in between.
+int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N);
+void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner, const float *packed, int64_t N,
+                                int add, float *scratch);
+void dvg_conv_backward_weight_mfm(const struct dvg_conv *s, float *dweight, float *dbias, const float *x, const float *dy,
+                                  const signed char *winner, int64_t N, float *scratch);
 
 // dx = gradient with respect to x; added to dx when `add`, else dx is overwritten.
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,

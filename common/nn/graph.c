@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/base/alloc.h"
 #include "common/nn/graph_internal.h"
 
 float *dvg_node_values(const struct dvg_graph *g, const struct node *n) {
@@ -117,8 +118,7 @@ enum dvg_status dvg_graph_each_input(const struct dvg_graph *g,
 
 // Gives the output of a map mean zero in each channel and the standard deviation `gain` over all: y = w x + b
 // becomes y' = (gain / s) (y - mean), so w' = w gain / s, b' = (b - mean) gain / s.
-static void normalize_output(struct dvg_graph *g, struct node *n) {
-  const float *y = dvg_node_values(g, n);
+static void normalize_output(struct node *n, const float *y) {
   int64_t K = n->shape.C, places = n->shape.H * n->shape.W, per_channel = n->shape.N * places;
   struct dvg_param *w = &n->params->list[n->weight], *b = n->bias < 0 ? NULL : &n->params->list[n->bias];
   double total = 0;
@@ -142,12 +142,33 @@ static void normalize_output(struct dvg_graph *g, struct node *n) {
   dvg_params_changed(n->params);
 }
 
-void dvg_graph_initialize_by_data(struct dvg_graph *g) {
+// *y = the values of a convolution that leaves none itself, in memory of the caller.
+static enum dvg_status whole_output(float **y, struct dvg_graph *g, const struct node *n) {
+  const float *value = n->params->value, *bias = n->bias < 0 ? NULL : value + n->params->list[n->bias].first;
+  const float *weight = value + n->params->list[n->weight].first;
+  float *packed = NULL;
+  enum dvg_status status = DVG_OK;
+  DVG_TRY(DVG_NEW(y, dvg_shape_count(n->shape), "a convolution's values"));
+  DVG_TRY_GOTO(DVG_NEW(&packed, dvg_conv_packed(&n->conv, DVG_FILTERS_FORWARD), "prepared filters"));
+  dvg_conv_pack(&n->conv, packed, weight, DVG_FILTERS_FORWARD);
+  dvg_conv_forward(&n->conv, *y, dvg_node_values(g, &g->nodes[n->in[0]]), weight, packed, bias, n->shape.N,
+                   g->scratch);
+done:
+  dvg_free(&packed);
+  return status;
+}
+
+enum dvg_status dvg_graph_initialize_by_data(struct dvg_graph *g) {
   for (int i = 0; i < g->n_nodes; i++) {
     struct node *n = &g->nodes[i];
+    float *whole = NULL;
     n->op->forward(g, n);
     if (!n->params || n->params->list[n->weight].frozen) continue;
-    normalize_output(g, n);
+    enum dvg_status status = n->mfm < 0 ? DVG_OK : whole_output(&whole, g, n);
+    if (status == DVG_OK) normalize_output(n, whole ? whole : dvg_node_values(g, n));
+    dvg_free(&whole);
+    DVG_TRY(status);
     n->op->forward(g, n);
   }
+  return DVG_OK;
 }

@@ -116,7 +116,7 @@ DVG_CHECKED enum dvg_status dvg_graph_each_input(const struct dvg_graph *g,
 
 // Data-dependent initialisation (Mishkin, Matas: "All you need is a good init", ICLR 2016; Kraehenbuehl et al., ICLR 2016): runs forward on the inputs
 // that are filled in and, layer by layer, shifts and scales the parameters of each conv and linear node that is not frozen so that its output has mean zero per channel
-// and the standard deviation of dvg_graph_gain; one with a single value a channel (a linear layer of a single row) is left as it is. Call after dvg_params_initialize; afterwards dvg_params_changed has been called.
-void dvg_graph_initialize_by_data(struct dvg_graph *g);
+// and the standard deviation of dvg_graph_gain; one with a single value a channel (a linear layer of a single row) is left as it is. Call after dvg_params_initialize; afterwards dvg_params_changed has been called. DVG_ERROR_MEMORY.
+DVG_CHECKED enum dvg_status dvg_graph_initialize_by_data(struct dvg_graph *g);
 
 #endif

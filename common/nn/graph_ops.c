@@ -52,6 +52,11 @@ static double *norm_stats(const struct dvg_graph *g, const struct node *n) {
   return (double *)AUX;
 }
 
+// Of a max-feature-map that is computed by its convolution, where a backward follows.
+static signed char *winner_of(const struct dvg_graph *g, const struct node *n) {
+  return n->needs_gradient ? (signed char *)AUX : NULL;
+}
+
 static void conv_forward(struct dvg_graph *g, struct node *n) {
   if (n->mfm >= 0) return;
   dvg_node_pack(n, DVG_FILTERS_FORWARD);
@@ -61,15 +66,24 @@ static void conv_forward(struct dvg_graph *g, struct node *n) {
                           g->scratch);
   else dvg_conv_forward(&n->conv, Y, X(0), weight_of(n), packed, bias_of(n), n->shape.N, g->scratch);
 }
+// A convolution that was computed together with its maximum goes back together with it.
 static void conv_backward(struct dvg_graph *g, struct node *n) {
   int add;
-  if (trains(n))
-    dvg_conv_backward_weight(&n->conv, dweight_of(n), dbias_of(n), X(0), DY, n->shape.N, g->scratch);
+  const int64_t N = n->shape.N;
+  const struct node *mfm = n->mfm < 0 ? NULL : &g->nodes[n->mfm];
+  const float *dy = dvg_node_gradient(g, mfm ? mfm : n);
+  const signed char *winner = mfm ? winner_of(g, mfm) : NULL;
+  if (trains(n)) {
+    if (mfm)
+      dvg_conv_backward_weight_mfm(&n->conv, dweight_of(n), dbias_of(n), X(0), dy, winner, N, g->scratch);
+    else dvg_conv_backward_weight(&n->conv, dweight_of(n), dbias_of(n), X(0), dy, N, g->scratch);
+  }
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
   if (!dx) return;
   dvg_node_pack(n, DVG_FILTERS_BACKWARD);
-  dvg_conv_backward_data(&n->conv, dx, DY, weight_of(n), n->params->list[n->weight].packed[1], n->shape.N, add,
-                         g->scratch);
+  const float *packed = n->params->list[n->weight].packed[DVG_FILTERS_BACKWARD];
+  if (mfm) dvg_conv_backward_data_mfm(&n->conv, dx, dy, winner, packed, N, add, g->scratch);
+  else dvg_conv_backward_data(&n->conv, dx, dy, weight_of(n), packed, N, add, g->scratch);
 }
 static void linear_forward(struct dvg_graph *g, struct node *n) {
   dvg_linear_forward(Y, X(0), weight_of(n), bias_of(n), n->shape.N, dvg_shape_row(IN(0)->shape), n->shape.C);
@@ -91,12 +105,13 @@ static void mfm_forward(struct dvg_graph *g, struct node *n) {
     return;
   }
   dvg_node_pack(conv, DVG_FILTERS_MFM);
-  dvg_conv_forward_mfm(&conv->conv, Y, dvg_node_values(g, &g->nodes[conv->in[0]]),
+  dvg_conv_forward_mfm(&conv->conv, Y, winner_of(g, n), dvg_node_values(g, &g->nodes[conv->in[0]]),
                        conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N,
                        g->scratch);
 }
 static void mfm_backward(struct dvg_graph *g, struct node *n) {
   int add;
+  if (IN(0)->mfm >= 0) return; // the convolution will do it
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
   if (dx) dvg_mfm_backward(dx, DY, X(0), n->shape.N, n->shape.C, PLACES, add);
 }

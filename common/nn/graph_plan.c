@@ -57,17 +57,19 @@ static void count_consumers(int *n_consumers, const struct dvg_graph *g) {
     for (int k = 0; k < g->nodes[i].n_in; k++) n_consumers[g->nodes[i].in[k]]++;
 }
 
-// A convolution whose max-feature-map is all that is wanted of it: where no backward needs both halves.
+// A convolution whose max-feature-map is all that is wanted of it. Its backward needs the winners, kept beside the maximum.
 static void join_mfm(struct dvg_graph *g) {
   int n_consumers[MAX_NODES];
   count_consumers(n_consumers, g);
   for (int i = 0; i < g->n_nodes; i++) {
-    const struct node *n = &g->nodes[i];
-    if (n->op != &dvg_op_mfm || n->needs_gradient) continue;
+    struct node *n = &g->nodes[i];
+    if (n->op != &dvg_op_mfm) continue;
     struct node *x = &g->nodes[n->in[0]];
-    if (x->op == &dvg_op_conv && !x->kept && n_consumers[n->in[0]] == 1 &&
-        dvg_conv_packed(&x->conv, DVG_FILTERS_MFM) > 0)
-      x->mfm = i;
+    if (x->op != &dvg_op_conv || x->kept || n_consumers[n->in[0]] != 1) continue;
+    const int64_t winner_bytes = n->needs_gradient ? dvg_conv_winner_bytes(&x->conv, x->shape.N) : 0;
+    if (n->needs_gradient ? winner_bytes == 0 : dvg_conv_packed(&x->conv, DVG_FILTERS_MFM) == 0) continue;
+    x->mfm = i;
+    n->aux_count = (winner_bytes + (int64_t)sizeof(float) - 1) / (int64_t)sizeof(float);
   }
 }
 
@@ -134,7 +136,8 @@ static void plan_values(struct dvg_graph *g) {
       const int summed = n->op == &dvg_op_norm && g->nodes[n->in[0]].norm == i;
       n->aux_buffer = new_buffer(g, n->aux_count, summed ? n->in[0] : i);
       live_until(g, n->aux_buffer, i);
-      if (n->needs_gradient) live_until(g, n->aux_buffer, backward);
+      // the winners are read by the convolution before
+      if (n->needs_gradient) live_until(g, n->aux_buffer, n->op == &dvg_op_mfm ? backward + i - n->in[0] : backward);
     }
     live_until(g, n->buffer, n->kept ? end : i);
     if (n->needs_gradient && n->op->reads_output) live_until(g, n->buffer, backward);
@@ -153,7 +156,7 @@ static void plan_gradients(struct dvg_graph *g) {
   // first writing, the backward of its last consumer, and read at the backward of its own node.
   for (int i = 0; i < g->n_nodes; i++) {
     struct node *n = &g->nodes[i];
-    if (!n->needs_gradient || is_loss(n)) continue;
+    if (!n->needs_gradient || is_loss(n) || n->mfm >= 0) continue;
     int k = shares_input(n) ? 0 : n->op == &dvg_op_sigmoid ? -1 : overwritten_input(g, n, n_consumers);
     int from = k >= 0 ? n->in[k] : -1;
     if (from >= 0 && g->nodes[from].needs_gradient) n->gradient_buffer = g->nodes[from].gradient_buffer;
@@ -161,7 +164,9 @@ static void plan_gradients(struct dvg_graph *g) {
       n->gradient_buffer = new_buffer(g, dvg_shape_count(n->shape), 2 * g->n_nodes);
       g->buffers[n->gradient_buffer].dies = 0;
     }
-    live_until(g, n->gradient_buffer, 2 * g->n_nodes - 1 - i);
+    // That of a max-feature-map is read by its convolution, if that computes it.
+    const int reader = n->op == &dvg_op_mfm && g->nodes[n->in[0]].mfm == i ? n->in[0] : i;
+    live_until(g, n->gradient_buffer, 2 * g->n_nodes - 1 - reader);
     g->buffers[n->gradient_buffer].shared_in_parts |= n->op == &dvg_op_rows;
   }
   for (int i = 0; i < g->n_nodes; i++) {
@@ -170,7 +175,7 @@ static void plan_gradients(struct dvg_graph *g) {
     int backward = 2 * g->n_nodes - 1 - i;
     for (int k = 0; k < n->n_in; k++) {
       const struct node *x = &g->nodes[n->in[k]];
-      if (x->needs_gradient && g->buffers[x->gradient_buffer].born > backward)
+      if (x->needs_gradient && x->mfm < 0 && g->buffers[x->gradient_buffer].born > backward)
         g->buffers[x->gradient_buffer].born = backward;
     }
   }

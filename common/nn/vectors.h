@@ -25,6 +25,8 @@
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef float vec_in_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int lanes_int __attribute__((vector_size(4 * LANES)));
+typedef signed char lanes_byte __attribute__((vector_size(LANES)));
+typedef signed char lanes_byte_in_memory __attribute__((vector_size(LANES), aligned(1), may_alias));
 typedef double wide_vec __attribute__((vector_size(8 * LANES))); // the same lanes in double
 
 #define INLINE static inline __attribute__((always_inline))

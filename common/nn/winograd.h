@@ -14,9 +14,23 @@ struct winograd_shape {
   int64_t in, out, H, W, N;
 };
 
-// What becomes of the outputs: they overwrite y, are added to it, or y (N,out/2,H,W) is the larger of the first
-// and the second half of the channels (max-feature-map), a NaN before all.
-enum winograd_output { WINOGRAD_OVERWRITE, WINOGRAD_ADD, WINOGRAD_MFM };
+// What becomes of the outputs: they overwrite y (N,out,H,W), are added to it, or y (N,out/2,H,W) is the larger of
+// the first and the second half of the channels (max-feature-map), a NaN before all.
+enum winograd_use { WINOGRAD_OVERWRITE, WINOGRAD_ADD, WINOGRAD_MFM };
+
+// A max-feature-map keeps for its backward where the first channel won: a byte for each value, all ones or zeros,
+// [image][LANES channels][place][lane]. With it, half of the channels of dy stand for all: each value belongs to
+// the channel that won, the other one has zero.
+struct winograd_input {
+  const float *at;           // (N,channels,H,W), or (N,channels/2,H,W) with
+  const signed char *winner; // or NULL
+};
+struct winograd_output {
+  enum winograd_use use;
+  float *at;
+  double *sums; // (N,out,2) += the sums of y and y^2 over each plane; only when it overwrites, or NULL
+  signed char *winner; // is written; only of a max-feature-map, or NULL
+};
 
 // Row-major; stored transposed, its rows are the columns of what is meant.
 struct matrix {
@@ -35,13 +49,14 @@ struct winograd_kernels {
   // Floats of scratch for `convolve` and for `weight_gradient`.
   int64_t (*convolve_floats)(const struct winograd_shape *s);
   int64_t (*gradient_floats)(const struct winograd_shape *s);
-  // y (N,out,H,W) = x (N,in,H,W) * packed + bias (out, or NULL). sums (N,out,2; NULL: not wanted, as where y is
-  // added to or a maximum) += the sums of y and of y^2 over each plane.
-  void (*convolve)(const struct winograd_shape *s, float *y, double *sums, const float *x, const float *packed,
-                   const float *bias, enum winograd_output output, float *scratch);
+  // Bytes of the winners of a max-feature-map over `channels` channels of N images of H x W; 0: it can't keep them.
+  int64_t (*winner_bytes)(int64_t channels, int64_t H, int64_t W, int64_t N);
+  // y = x (N,in,H,W) * packed + bias (out, or NULL).
+  void (*convolve)(const struct winograd_shape *s, const struct winograd_output *y, struct winograd_input x,
+                   const float *packed, const float *bias, float *scratch);
   // dweight (out,in,3,3) += gradient; dbias (out, or NULL) += sums of dy (N,out,H,W).
   void (*weight_gradient)(const struct winograd_shape *s, float *dweight, float *dbias, const float *x,
-                          const float *dy, float *scratch);
+                          struct winograd_input dy, float *scratch);
   // c (m x n, rows c_row floats apart) = or += a (m x k) b (k x n): what the other convolutions are made of.
   // Each sum's order depends on k alone. Floats of scratch, and the product.
   int64_t (*multiply_floats)(void);

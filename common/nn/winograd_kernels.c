@@ -251,6 +251,55 @@ static void load_rows(float *window, const float *plane, int64_t n_channels, con
     if (first + y < 0 || first + y >= g->H) memset(window + y * row, 0, (size_t)row * sizeof(float));
 }
 
+// From rows that load_rows gave: the values of the channels that won stay in `first_half`, the others go to
+// `second_half`, each with zeros in between. winner is that of the plane, `first` the first row.
+static void split_rows(float *first_half, float *second_half, const signed char *winner, const struct grid *g,
+                       int64_t first) {
+  for (int64_t y = 0; y < 4; y++) {
+    float *a = first_half + y * g->W * LANES, *b = second_half + y * g->W * LANES;
+    if (first + y < 0 || first + y >= g->H) {
+      memset(b, 0, (size_t)(g->W * LANES) * sizeof(float));
+      continue;
+    }
+    const signed char *won = winner + (first + y) * g->W * LANES;
+    for (int64_t i = 0; i < g->W * LANES; i += LANES) {
+      const lanes_int mask = __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(won + i), lanes_int);
+      const lanes_int value = (lanes_int)load(a + i);
+      store(a + i, (vec)(value & mask));
+      store(b + i, (vec)(value & ~mask));
+    }
+  }
+}
+
+// Where a pair of vectors of channels is found in x (N, channels, H, W), or in the half of it that won.
+struct pair {
+  int64_t first[2]; // their first channels
+  int64_t count[2]; // and numbers of channels, 0: none
+};
+
+static struct pair pair_at(int64_t vector, int64_t channels, int mfm) {
+  struct pair p;
+  for (int h = 0; h < 2; h++) {
+    const struct channels c = channels_of(vector + h, channels, mfm);
+    p.first[h] = c.first, p.count[h] = at_least(c.count, 0);
+  }
+  return p;
+}
+
+// The rows first .. first+3 of an image's pair -> two windows.
+static void load_pair(float *const window[2], const struct pair *p, struct winograd_input x, int64_t channels,
+                      int64_t image, const struct grid *g, int64_t first) {
+  const int64_t places = g->H * g->W;
+  if (x.winner) {
+    const int64_t half = channels / 2, plane = image * half + p->first[0];
+    load_rows(window[0], x.at + plane * places, p->count[0], g, first);
+    split_rows(window[0], window[1], x.winner + plane * places, g, first);
+    return;
+  }
+  for (int h = 0; h < 2 && p->count[h] > 0; h++)
+    load_rows(window[h], x.at + (image * channels + p->first[h]) * places, p->count[h], g, first);
+}
+
 // The vertical transform of the four columns x .. x+3: two rows from `above`, four from `below`, `row` floats
 // apart.
 INLINE void data_columns(vec columns[4][6], const float *above, const float *below, int64_t row, int64_t x,
@@ -270,8 +319,8 @@ INLINE void data_columns(vec columns[4][6], const float *above, const float *bel
 
 // One row of tiles of `vecs` vectors of channels -> v. Neighbouring tiles share two columns, so the vertical
 // transform goes through the row once, four columns at a time, and each tile is finished from the last two
-// groups. Two vectors take turns at each tile, as they share v's cache lines.
-INLINE void transform_data_row(float *v, int64_t stride, int64_t width, float *const above[2],
+// groups. Two vectors take turns at each tile; the second goes `second` floats behind the first.
+INLINE void transform_data_row(float *v, int64_t second, int64_t stride, int64_t width, float *const above[2],
                                float *const below[2], const int vecs, const struct grid *g) {
   vec group[2][2][4][6];
   const int64_t row = g->W * LANES;
@@ -280,7 +329,7 @@ INLINE void transform_data_row(float *v, int64_t stride, int64_t width, float *c
     for (int h = 0; h < vecs; h++) {
       vec(*left)[6] = group[h][t & 1], (*right)[6] = group[h][~t & 1];
       data_columns(right, above[h], below[h], row, 4 * t + 3, g->W);
-      float *to = v + t * width + h * LANES;
+      float *to = v + t * width + h * second;
       ROLLED for (int i = 0; i < 6; i++, to += 6 * stride) {
         const vec d[6] = {left[0][i], left[1][i], left[2][i], left[3][i], right[0][i], right[1][i]};
         vec out[6];
@@ -291,28 +340,26 @@ INLINE void transform_data_row(float *v, int64_t stride, int64_t width, float *c
 }
 
 // The tile rows first .. last-1 of x (N, channels, H, W) -> v[frequency][tile][channel].
-static void transform_input(float *v, int64_t stride, const float *x, int64_t channels, const struct grid *g,
-                            int64_t first, int64_t last, const struct work *w) {
-  const int64_t places = g->H * g->W, width = round_up(channels, LANES);
-  for (int64_t c = 0; c < channels; c += PANEL) {
-    const int vecs = channels - c > LANES ? 2 : 1;
+static void transform_input(float *v, int64_t stride, struct winograd_input x, int64_t channels,
+                            const struct grid *g, int64_t first, int64_t last, const struct work *w) {
+  const int64_t width = round_up(channels, LANES), vectors = vectors_of(channels, x.winner != NULL);
+  for (int64_t vector = 0; vector < vectors; vector += 2) {
+    const struct pair p = pair_at(vector, channels, x.winner != NULL);
     for (int64_t r = first; r < last; r++) {
-      const int64_t tile_row = r % g->down, y = tile_row * 4;
-      float *above[2], *below[2];
-      for (int h = 0; h < vecs; h++) {
-        const int64_t k = c + h * LANES, n = at_most(channels - k, LANES);
-        const float *plane = x + (r / g->down * channels + k) * places;
+      const int64_t image = r / g->down, tile_row = r % g->down, y = tile_row * 4;
+      float *whole[2], *above[2], *below[2];
+      for (int h = 0; h < 2; h++) {
         // A window holds the rows 4i-3 .. 4i: a row of tiles needs the last two of its own and all of the next
         // one.
-        float *window = window_start(w->window[h][tile_row & 1]);
-        above[h] = window + 2 * g->W * LANES;
+        whole[h] = window_start(w->window[h][tile_row & 1]);
+        above[h] = whole[h] + 2 * g->W * LANES;
         below[h] = window_start(w->window[h][~tile_row & 1]);
-        if (r == first || y == 0) load_rows(window, plane, n, g, y - 3);
-        load_rows(below[h], plane, n, g, y + 1);
       }
-      float *to = v + (r - first) * g->across * width + c;
-      if (vecs == 2) transform_data_row(to, stride, width, above, below, 2, g);
-      else transform_data_row(to, stride, width, above, below, 1, g);
+      if (r == first || y == 0) load_pair(whole, &p, x, channels, image, g, y - 3);
+      load_pair(below, &p, x, channels, image, g, y + 1);
+      float *to = v + (r - first) * g->across * width + p.first[0];
+      if (p.count[1] > 0) transform_data_row(to, p.first[1] - p.first[0], stride, width, above, below, 2, g);
+      else transform_data_row(to, 0, stride, width, above, below, 1, g);
     }
   }
 }
@@ -350,20 +397,18 @@ INLINE vec sum_of_places(const float *window, int64_t n_places) {
 }
 
 // The tile rows first .. last-1 of dy (N, channels, H, W) -> d, in panels, and their sums added to w->dbias.
-static void transform_output_gradient(float *d, int64_t stride, const float *dy, int64_t channels,
+static void transform_output_gradient(float *d, int64_t stride, struct winograd_input dy, int64_t channels,
                                       const struct grid *g, int64_t first, int64_t last, const struct work *w) {
-  const int64_t places = g->H * g->W, tiles = (last - first) * g->across;
+  const int64_t tiles = (last - first) * g->across, vectors = vectors_of(channels, dy.winner != NULL);
   float *const window[2] = {window_start(w->window[0][0]), window_start(w->window[1][0])};
-  for (int64_t panel = 0; panel < channels; panel += PANEL) {
-    const int vecs = channels - panel > LANES ? 2 : 1;
+  for (int64_t vector = 0; vector < vectors; vector += 2) {
+    const struct pair p = pair_at(vector, channels, dy.winner != NULL);
+    const int64_t panel = vector * LANES;
+    const int vecs = p.count[1] > 0 ? 2 : 1;
     vec sum[2] = {{0}};
     for (int64_t r = first; r < last; r++) {
-      for (int h = 0; h < vecs; h++) {
-        const int64_t k = panel + h * LANES;
-        load_rows(window[h], dy + (r / g->down * channels + k) * places, at_most(channels - k, LANES), g,
-                  r % g->down * 4);
-        sum[h] += sum_of_places(window[h], 4 * g->W);
-      }
+      load_pair(window, &p, dy, channels, r / g->down, g, r % g->down * 4);
+      for (int h = 0; h < vecs; h++) sum[h] += sum_of_places(window[h], 4 * g->W);
       float *to = d + panel * tiles + (r - first) * g->across * vecs * LANES;
       if (vecs == 2) transform_gradient_row(to, stride, PANEL, window, 2, g);
       else transform_gradient_row(to, stride, LANES, window, 1, g);
@@ -406,13 +451,20 @@ INLINE void inverse_row(float *const window[2], const float *m, int64_t stride, 
       inverse_tile(window[h] + 4 * t * LANES, g->W, m + (t * vecs + h) * LANES, stride, bias[h], g->W - 4 * t);
 }
 
-// a = the larger of a and b, a NaN before all; a comparison's lanes are all ones or zeros.
-static void take_larger(float *a, const float *b, int64_t n_places) {
+// a = the larger of a and b, a NaN before all; a comparison's lanes are all ones or zeros, and so are the bytes
+// that winner (NULL: not wanted) gets.
+INLINE void take_larger_any(float *a, const float *b, signed char *winner, int64_t n_places) {
   for (int64_t p = 0; p < n_places; p++) {
     const vec x = load(a + p * LANES), y = load(b + p * LANES);
     const lanes_int first = (x >= y) | (x != x);
     store(a + p * LANES, (vec)(((lanes_int)x & first) | ((lanes_int)y & ~first)));
+    if (winner)
+      *(lanes_byte_in_memory *)(winner + p * LANES) = __builtin_convertvector(first, lanes_byte);
   }
+}
+static void take_larger(float *a, const float *b, signed char *winner, int64_t n_places) {
+  if (winner) take_larger_any(a, b, winner, n_places);
+  else take_larger_any(a, b, NULL, n_places);
 }
 
 // sums[2 l] += sum, sums[2 l + 1] += sum of squares of the places of lane l. Squares of floats are exact in
@@ -438,11 +490,11 @@ static void add_sums(double *sums, int64_t n_channels, const float *window, int6
 }
 
 // The tile rows first .. last-1 of the panel that begins at vector number `vector`: m -> y (N, channels, H, W).
-static void transform_output(float *y, double *sums, const float *m, int64_t stride, int64_t vector,
-                             const int vecs, int64_t channels, const float *bias, enum winograd_output output,
-                             const struct grid *g, int64_t first, int64_t last, const struct work *w) {
+static void transform_output(const struct winograd_output *y, const float *m, int64_t stride, int64_t vector,
+                             const int vecs, int64_t channels, const float *bias, const struct grid *g,
+                             int64_t first, int64_t last, const struct work *w) {
   const int64_t places = g->H * g->W;
-  const int mfm = output == WINOGRAD_MFM;
+  const int mfm = y->use == WINOGRAD_MFM;
   float *const window[2] = {window_start(w->window[0][0]), window_start(w->window[1][0])};
   struct channels part[2] = {{0}};
   vec b[2] = {{0}};
@@ -456,12 +508,16 @@ static void transform_output(float *y, double *sums, const float *m, int64_t str
     if (vecs == 2) inverse_row(window, tiles, stride, b, 2, g);
     else inverse_row(window, tiles, stride, b, 1, g);
     const int64_t top = r % g->down * 4, n_places = at_most(g->H - top, 4) * g->W;
-    if (mfm) take_larger(window[0], window[1], n_places);
+    if (mfm) {
+      const int64_t plane = r / g->down * channels + part[0].first;
+      take_larger(window[0], window[1], y->winner ? y->winner + (plane * places + top * g->W * LANES) : NULL,
+                  n_places);
+    }
     for (int h = 0; h < (mfm ? 1 : vecs); h++) {
       const int64_t plane = r / g->down * channels + part[h].first;
-      store_channels(y + (plane * g->H + top) * g->W, places, part[h].count, n_places, window[h],
-                     output == WINOGRAD_ADD);
-      if (sums) add_sums(sums + 2 * plane, part[h].count, window[h], n_places);
+      store_channels(y->at + (plane * g->H + top) * g->W, places, part[h].count, n_places, window[h],
+                     y->use == WINOGRAD_ADD);
+      if (y->sums) add_sums(y->sums + 2 * plane, part[h].count, window[h], n_places);
     }
   }
 }
@@ -515,14 +571,16 @@ static void pack(float *packed, const float *weight, int64_t in, int64_t out, en
 }
 
 // dweight (out,in,3,3) += gradient from du, in panels [panel][frequency][in][lane].
-static void unpack_gradient(float *dweight, const float *du, int64_t stride, int64_t in, int64_t out) {
+static void unpack_gradient(float *dweight, const float *du, int64_t stride, int64_t in, int64_t out, int mfm) {
   float window[9 * FILTERS_AT_ONCE * LANES];
-  for (int64_t k = 0; k < out; k += LANES) {
-    const int64_t panel = k / PANEL * PANEL, width = at_most(round_up(out, LANES) - panel, PANEL);
+  const int64_t vectors = vectors_of(out, mfm);
+  for (int64_t vector = 0; vector < vectors; vector++) {
+    const int64_t panel = vector / 2 * PANEL, width = at_most(vectors * LANES - panel, PANEL);
+    const struct channels part = channels_of(vector, out, mfm);
     for (int64_t c = 0; c < in; c += FILTERS_AT_ONCE) {
       const int64_t n_filters = at_most(in - c, FILTERS_AT_ONCE);
       for (int64_t f = 0; f < n_filters; f++) {
-        const float *u = du + panel * in + (c + f) * width + (k - panel);
+        const float *u = du + panel * in + (c + f) * width + vector % 2 * LANES;
         vec columns[3][6];
         UNROLL for (int j = 0; j < 6; j++) {
           vec d[6], out3[3];
@@ -536,18 +594,23 @@ static void unpack_gradient(float *dweight, const float *du, int64_t stride, int
           UNROLL for (int j = 0; j < 3; j++) store(window + (f * 9 + i * 3 + j) * LANES, out3[j]);
         }
       }
-      store_channels(dweight + (k * in + c) * 9, in * 9, at_most(out - k, LANES), n_filters * 9, window, 1);
+      store_channels(dweight + (part.first * in + c) * 9, in * 9, part.count, n_filters * 9, window, 1);
     }
   }
 }
 
 // ---- the convolution and its gradient
 
-static void convolve(const struct winograd_shape *s, float *y, double *sums, const float *x,
-                     const float *packed, const float *bias, enum winograd_output output, float *scratch) {
+// A vector's worth of channels must be whole: the winners of both halves share their lanes.
+static int64_t winner_bytes(int64_t channels, int64_t H, int64_t W, int64_t N) {
+  return channels % PANEL == 0 ? channels / 2 * H * W * N : 0;
+}
+
+static void convolve(const struct winograd_shape *s, const struct winograd_output *y, struct winograd_input x,
+                     const float *packed, const float *bias, float *scratch) {
   const struct grid g = make_grid(s);
   const struct work w = lay_out(scratch, s, &g, 0);
-  const int64_t in_width = round_up(s->in, LANES), vectors = vectors_of(s->out, output == WINOGRAD_MFM);
+  const int64_t in_width = round_up(s->in, LANES), vectors = vectors_of(s->out, y->use == WINOGRAD_MFM);
   for (int64_t first = 0; first < g.rows; first += g.block_rows) {
     const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
     const int64_t v_stride = frequency_stride(tiles, in_width);
@@ -560,13 +623,13 @@ static void convolve(const struct winograd_shape *s, float *y, double *sums, con
         product_rows(w.m + f * m_stride, width, w.v + f * v_stride, in_width, u + f * s->in * width, tiles,
                      s->in, vecs, 0,
                      (struct ahead){w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width});
-      transform_output(y, sums, w.m, m_stride, vector, vecs, s->out, bias, output, &g, first, last, &w);
+      transform_output(y, w.m, m_stride, vector, vecs, s->out, bias, &g, first, last, &w);
     }
   }
 }
 
 static void weight_gradient(const struct winograd_shape *s, float *dweight, float *dbias, const float *x,
-                            const float *dy, float *scratch) {
+                            struct winograd_input dy, float *scratch) {
   if (s->N == 0) return;
   const struct grid g = make_grid(s);
   const struct work w = lay_out(scratch, s, &g, 1);
@@ -576,7 +639,7 @@ static void weight_gradient(const struct winograd_shape *s, float *dweight, floa
   for (int64_t first = 0; first < g.rows; first += g.block_rows) {
     const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
     const int64_t v_stride = frequency_stride(tiles, in_width), d_stride = frequency_stride(tiles, out_width);
-    transform_input(w.v, v_stride, x, s->in, &g, first, last, &w);
+    transform_input(w.v, v_stride, (struct winograd_input){x, NULL}, s->in, &g, first, last, &w);
     transform_output_gradient(w.m, d_stride, dy, s->out, &g, first, last, &w);
     for (int64_t f = 0; f < FREQUENCIES; f++) {
       const float *v = w.v + f * v_stride;
@@ -589,9 +652,11 @@ static void weight_gradient(const struct winograd_shape *s, float *dweight, floa
       }
     }
   }
-  unpack_gradient(dweight, w.du, du_stride, s->in, s->out);
-  if (dbias)
-    for (int64_t k = 0; k < s->out; k++) dbias[k] += w.dbias[k];
+  unpack_gradient(dweight, w.du, du_stride, s->in, s->out, dy.winner != NULL);
+  for (int64_t vector = 0; dbias && vector < out_width / LANES; vector++) {
+    const struct channels part = channels_of(vector, s->out, dy.winner != NULL);
+    for (int64_t l = 0; l < part.count; l++) dbias[part.first + l] += w.dbias[vector * LANES + l];
+  }
 }
 
 #define TEXT_OF(name) #name
@@ -603,6 +668,7 @@ const struct winograd_kernels JOIN(dvg_winograd_, DVG_KERNELS) = {
     .name = TEXT(DVG_KERNELS),
     .packed_floats = packed_floats,
     .pack = pack,
+    .winner_bytes = winner_bytes,
     .convolve_floats = convolve_floats,
     .gradient_floats = gradient_floats,
     .convolve = convolve,

@@ -372,7 +372,7 @@ static enum dvg_status initialize(struct job *j) {
   if (j->set->start[0]) DVG_TRY(dvg_weights_load(&j->params, "recognizer.", &j->start, j->w, 1));
   else {
     DVG_TRY(dvg_world_agree(j->w, fill(j, 0, 0)));
-    dvg_graph_initialize_by_data(j->phase.graph);
+    DVG_TRY(dvg_world_agree(j->w, dvg_graph_initialize_by_data(j->phase.graph)));
   }
   dvg_params_share(&j->params, j->w);
   return DVG_OK;

@@ -196,7 +196,7 @@ static void check_mfm(const struct dvg_conv *s, const char *name, struct array *
     *nan_at[k] = NAN;
     dvg_conv_forward(s, y.at, x->at, w->at, u.at, bias->at, N, scratch.at);
     dvg_mfm_forward(want.at, y.at, N, s->K / 2, places);
-    dvg_conv_forward_mfm(s, got.at, x->at, joint.at, bias->at, N, scratch.at);
+    dvg_conv_forward_mfm(s, got.at, NULL, x->at, joint.at, bias->at, N, scratch.at);
     int64_t n_wrong = 0, n_nan = 0;
     for (int64_t i = 0; i < N * half; i++) {
       n_nan += isnan(got.at[i]) != 0;
@@ -208,6 +208,43 @@ static void check_mfm(const struct dvg_conv *s, const char *name, struct array *
     *nan_at[k] = kept;
   }
   drop(&y), drop(&want), drop(&got), drop(&u), drop(&joint), drop(&scratch);
+}
+
+// With the winners that the forward kept: the same bits as the maximum's backward and the convolution's two, one after the other.
+static void check_mfm_backward(const struct dvg_conv *s, const char *name, const struct array *x, const struct array *w,
+                               const struct array *bias, int64_t N) {
+  const int64_t n_winner = dvg_conv_winner_bytes(s, N), places = s->H * s->W, half = s->K / 2 * places, n_x = N * s->C * places,
+                n_w = s->K * s->C * 9;
+  if (n_winner == 0) return;
+  CU_ASSERT_EQUAL(n_winner, N * half);
+  struct array y = output(2 * N * half, 26), maximum = output(N * half, 27), dy = input(N * half, 28), whole = output(2 * N * half, 29),
+               forward = output(dvg_conv_packed(s, DVG_FILTERS_FORWARD), 30), joint = output(dvg_conv_packed(s, DVG_FILTERS_MFM), 31),
+               backward = output(dvg_conv_packed(s, DVG_FILTERS_BACKWARD), 32), scratch = scratch_of(dvg_conv_scratch(s, N)),
+               dx = output(n_x, 33), dx_want = output(n_x, 33), dw = output(n_w, 34), dw_want = output(n_w, 34), db = output(s->K, 35),
+               db_want = output(s->K, 35);
+  signed char *winner = must(malloc((size_t)n_winner + 1));
+  memset(winner, 77, (size_t)n_winner + 1);
+  dvg_conv_pack(s, forward.at, w->at, DVG_FILTERS_FORWARD);
+  dvg_conv_pack(s, joint.at, w->at, DVG_FILTERS_MFM);
+  dvg_conv_pack(s, backward.at, w->at, DVG_FILTERS_BACKWARD);
+  dvg_conv_forward(s, y.at, x->at, w->at, forward.at, bias->at, N, scratch.at);
+  dvg_conv_forward_mfm(s, maximum.at, winner, x->at, joint.at, bias->at, N, scratch.at);
+  CU_ASSERT_EQUAL(winner[n_winner], 77);
+  dvg_mfm_backward(whole.at, dy.at, y.at, N, s->K / 2, places, 0);
+  for (int add = 0; add <= 1; add++) {
+    dvg_conv_backward_data(s, dx_want.at, whole.at, w->at, backward.at, N, add, scratch.at);
+    dvg_conv_backward_data_mfm(s, dx.at, dy.at, winner, backward.at, N, add, scratch.at);
+    const int same = memcmp(dx.at, dx_want.at, (size_t)n_x * sizeof(float)) == 0;
+    if (!same) printf("%s: the data's gradient through the maximum differs\n", name);
+    CU_ASSERT_TRUE(same);
+  }
+  dvg_conv_backward_weight(s, dw_want.at, db_want.at, x->at, whole.at, N, scratch.at);
+  dvg_conv_backward_weight_mfm(s, dw.at, db.at, x->at, dy.at, winner, N, scratch.at);
+  CU_ASSERT_EQUAL(memcmp(dw.at, dw_want.at, (size_t)n_w * sizeof(float)), 0);
+  CU_ASSERT_EQUAL(memcmp(db.at, db_want.at, (size_t)s->K * sizeof(float)), 0);
+  free(winner);
+  drop(&y), drop(&maximum), drop(&dy), drop(&whole), drop(&forward), drop(&joint), drop(&backward), drop(&scratch), drop(&dx), drop(&dx_want),
+      drop(&dw), drop(&dw_want), drop(&db), drop(&db_want);
 }
 
 static void check_backward_data(const struct dvg_conv *s, const char *name, const struct array *dy,
@@ -276,6 +313,7 @@ static void check_shape(const struct dvg_conv *s, int64_t N) {
     check_forward(s, name, &x, &w, &bias, want.y, N, tolerance);
     check_mfm(s, name, &x, &w, &bias, N);
     check_sums(s, name, &x, &w, &bias, N);
+    check_mfm_backward(s, name, &x, &w, &bias, N);
     check_backward_data(s, name, &dy, &w, want.dx, N, tolerance);
     check_backward_weight(s, name, &x, &dy, &want, n_w, N, tolerance);
   }
@@ -290,7 +328,7 @@ static void winograd_odd_sizes(void) {
   static const int64_t sizes[][2] = {{1, 1}, {1, 9}, {2, 3}, {3, 2},  {4, 4},  {5, 7},
                                      {7, 5}, {8, 8}, {9, 1}, {13, 9}, {17, 33}};
   static const int64_t channels[][2] = {{1, 1},   {1, 33}, {3, 5},  {5, 3},  {7, 13},
-                                        {12, 24}, {5, 70}, {31, 1}, {32, 31}};
+                                        {12, 24}, {5, 70}, {31, 1}, {32, 31}, {5, 64}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
     for (size_t j = 0; j < sizeof channels / sizeof *channels; j++)
       for (int64_t N = 1; N <= 3; N += 2)
