@@ -2,7 +2,7 @@
 # A disk that fails, or a death, at the n-th call that changes a file of the output folder (inject.c): one line that names the file, exit
 # code 4 within 10 s on all ranks; what was finished before stays as it is; the same command then ends with the undisturbed run's bytes.
 # DVG_SOAK=1: at every call; else at some of them, in turn by each kind of failure. COMMANDS="drop remake": of these functions alone.
-# limit: 360 seconds
+# limit: 360 seconds; takes: 60 seconds
 . "$(dirname "$0")/../stages/lib.sh"
 cd "$scratch" || exit 1
 scratch=$(pwd -P) # as the kernel names it

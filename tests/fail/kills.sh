@@ -3,7 +3,7 @@
 # another number of ranks, until they are done: then all files must be those of a run that nobody disturbed, and nothing else.
 # $KILLS (6) by SIGKILL, chosen by $SEED (1); about a third as many polite ones come on top. Prints kills, resumes and losses; a loss is any
 # difference, error or hang.
-# limit: 240 seconds
+# limit: 240 seconds; takes: 25 seconds
 . "$(dirname "$0")/../stages/lib.sh"
 cd "$scratch" || exit 1
 kills=${KILLS:-6} seed=${SEED:-1}

@@ -1,6 +1,6 @@
 #!/bin/bash
 # One of two ranks can't go on while the other one could: the job ends within 10 s, non-zero, with one line that names rank and cause.
-# limit: 240 seconds
+# limit: 240 seconds; takes: 20 seconds
 . "$(dirname "$0")/../stages/lib.sh"
 cd "$scratch" || exit 1
 export OPENBLAS_NUM_THREADS=1 # or it makes threads before main, whose memory depends on the machine

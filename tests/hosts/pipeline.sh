@@ -1,7 +1,7 @@
 #!/bin/bash
 # The pipeline on two hosts with mpirun over ssh: as it should go, and with the cable cut in the middle of a training. What comes out is what this
 # machine alone gives, byte by byte.
-# limit: 600 seconds
+# limit: 600 seconds; takes: 100 seconds
 # shellcheck disable=SC2154 # lib.sh and hosts.sh set build, scratch, output, run_limit, net, why
 # shellcheck source=tests/stages/lib.sh
 . "$(dirname "$0")/../stages/lib.sh"

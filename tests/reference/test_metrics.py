@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """dvg-evaluate against numpy: every metric from the stored scores, by other algorithms; the scores themselves, and the quality
-of a pair set, from PyTorch's embeddings. test_metrics.py BUILD_DIR; limit: 180 seconds."""
+of a pair set, from PyTorch's embeddings. test_metrics.py BUILD_DIR; limit: 180 seconds; takes: 25 seconds."""
 
 import json
 import os

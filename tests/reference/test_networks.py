@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Every network in C against PyTorch: outputs, losses, all gradients. test_networks.py BUILD_DIR; limit: 180 seconds."""
+"""Every network in C against PyTorch: outputs, losses, all gradients. test_networks.py BUILD_DIR; limit: 180 seconds; takes: 20 seconds."""
 
 import os
 import sys

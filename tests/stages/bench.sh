@@ -1,6 +1,6 @@
 #!/bin/bash
 # tests/bench/run, in its quick way: every measure of bench.json is there and greater than nothing. None of the figures is judged.
-# limit: 600 seconds
+# limit: 600 seconds; takes: 40 seconds
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")/../.." && pwd)
 python=/usr/bin/python3

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The dataset card of a pair set: what it says is true, for any number of ranks; it never stands beside another state of the set.
-# limit: 120 seconds
+# limit: 120 seconds; takes: 10 seconds
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 python=/usr/bin/python3

@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-evaluate of features: what it says of their images too, numpy too, on any number of ranks; and what it refuses.
-# limit: 240 seconds
+# limit: 240 seconds; takes: 20 seconds
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 metric() { sed -n "s/.*\"$2\":\([^,}]*\).*/\1/p" "$1/metrics.json"; }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-inspect --export: what is exported reads back equal, in each form, on any number of ranks; continuing; what is refused.
-# limit: 240 seconds
+# limit: 240 seconds; takes: 20 seconds
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 

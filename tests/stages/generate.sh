@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-generate: the same shards for any number of ranks and after any interruption; a pair depends on its number alone; what is refused.
-# limit: 360 seconds
+# limit: 360 seconds; takes: 60 seconds
 . "$(dirname "$0")/lib_train.sh"
 
 check "bank" run 0 dvg-prepare render --people 3 --images 3 --size 36 --out toy.h5

@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-generate: pairs of noise alone (--attributes prior), and of real people's identities (--identities).
-# limit: 300 seconds
+# limit: 300 seconds; takes: 25 seconds
 . "$(dirname "$0")/lib_train.sh"
 
 check "bank" run 0 dvg-prepare render --people 3 --images 3 --size 36 --out toy.h5

@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-inspect --report: its numbers are those of the files, it needs nothing from outside, foreign text does no harm, missing pieces are left out.
-# limit: 240 seconds
+# limit: 240 seconds; takes: 15 seconds
 . "$(dirname "$0")/lib_run.sh"
 cd "$scratch" || exit 1
 report_on() { run "$1" dvg-inspect --report "$2" "$3"; } # ranks, page, folder

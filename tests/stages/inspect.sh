@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-inspect: what it says of each kind of artifact, that it finds damage, its sheets, what it refuses.
-# limit: 240 seconds
+# limit: 240 seconds; takes: 40 seconds
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # make install: everything lands below DESTDIR and PREFIX, the jobs find the programs there, man pages and completion know every option.
-# limit: 120 seconds
+# limit: 120 seconds; takes: 20 seconds
 # shellcheck disable=SC2154 # lib.sh sets build, scratch, output
 # shellcheck source=tests/stages/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # jobs/: what the scripts refuse, the commands they print, a tiny pipeline from end to end, and a job that Slurm stops (sbatch and
 # scontrol are played by scripts of ours).
-# limit: 240 seconds
+# limit: 240 seconds; takes: 35 seconds
 # shellcheck disable=SC2154 # lib.sh sets build, scratch, output, run_limit
 # shellcheck source=tests/stages/lib.sh
 . "$(dirname "$0")/lib.sh"

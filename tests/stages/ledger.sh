@@ -1,6 +1,6 @@
 #!/bin/bash
 # The ledger of generated pairs: what is damaged is named and made again, one pair by its number, rejected pairs, revoked people.
-# limit: 360 seconds
+# limit: 360 seconds; takes: 25 seconds
 . "$(dirname "$0")/lib_train.sh"
 
 check "bank" run 0 dvg-prepare render --people 3 --images 3 --size 36 --out toy.h5

@@ -1,6 +1,6 @@
 #!/bin/bash
 # --plan: what is predicted is what a run then takes, within 10 % and 20 MB; it writes nothing and asks for no step.
-# limit: 300 seconds
+# limit: 300 seconds; takes: 15 seconds
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 

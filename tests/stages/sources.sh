@@ -1,7 +1,7 @@
 #!/bin/bash
 # Image sets as people hold them: the same images through list, folder, RecordIO, tar and images file, in dvg-prepare
 # and in dvg-extract, on any number of ranks; frames; landmarks of their own file; what is refused, and how.
-# limit: 420 seconds
+# limit: 420 seconds; takes: 20 seconds
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 has_h5py=no

@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-train-generator: the same bits for any number of ranks and after any interruption; its log, sheets and dumps; what is refused.
-# limit: 420 seconds
+# limit: 420 seconds; takes: 70 seconds
 . "$(dirname "$0")/lib_train.sh"
 files="generator.h5 generator.checkpoint.h5"
 terms="orthogonal.nir orthogonal.vis pixel.nir pixel.vis pixel_swapped.nir pixel_swapped.vis pixel_sampled.nir pixel_sampled.vis

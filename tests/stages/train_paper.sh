@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-train-generator the paper's way: variational encoders and discriminators, the same bits for any number of ranks and after any interruption.
-# limit: 420 seconds
+# limit: 420 seconds; takes: 25 seconds
 . "$(dirname "$0")/lib_train.sh"
 files="generator.h5 generator.checkpoint.h5"
 losses="pixel.nir pixel.vis pixel_sampled.nir pixel_sampled.vis orthogonal.nir orthogonal.vis identity.nir identity.vis identity.pair

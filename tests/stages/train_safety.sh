@@ -1,6 +1,6 @@
 #!/bin/bash
 # What a training keeps, whatever happens: its last checkpoints, its folder for itself, its state when a signal comes or numbers go wrong.
-# limit: 240 seconds
+# limit: 240 seconds; takes: 25 seconds
 . "$(dirname "$0")/lib_train.sh"
 files="sampler.h5 sampler.checkpoint.h5"
 

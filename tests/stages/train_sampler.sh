@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-train-sampler: the same bits for any number of ranks and after any interruption; its log, sheets and dumps; what is refused.
-# limit: 420 seconds
+# limit: 420 seconds; takes: 70 seconds
 . "$(dirname "$0")/lib_train.sh"
 files="sampler.h5 sampler.checkpoint.h5"
 

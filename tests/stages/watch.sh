@@ -1,6 +1,6 @@
 #!/bin/bash
 # dvg-inspect --watch: what it says of a run is true, while the run changes and when pieces are missing; it disturbs nothing.
-# limit: 420 seconds
+# limit: 420 seconds; takes: 40 seconds
 . "$(dirname "$0")/lib_run.sh"
 cd "$scratch" || exit 1
 watch() { run "$1" dvg-inspect --watch "${@:2}"; }

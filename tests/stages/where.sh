@@ -1,6 +1,6 @@
 #!/bin/bash
 # Scores of generated pairs beside the set, and the choice of pairs by them: in training and in exports, without generating anything again.
-# limit: 120 seconds
+# limit: 120 seconds; takes: 20 seconds
 . "$(dirname "$0")/lib.sh"
 cd "$scratch" || exit 1
 
