@@ -83,6 +83,10 @@ absent "dry runs leave nothing" run
 
 check "pipeline" pipeline toy.conf
 is "its steps" "$(lines '^== .*: done in ')" 11
+sort "$output" "$output.err" >said
+check "its log has what it said" diff said <(sort run/log)
+check "the log tells the report how many ranks" "$build/bin/dvg-inspect" --report run.html run
+is "which says so of all stages but evaluations" "$(grep -o '<span class="ranks n">2<' run.html | wc -l)" 9
 check "pairs" test -e run/generated/shard-000002.h5
 check "an evaluation" test -s run/evaluation-after/metrics.json
 check "again" pipeline toy.conf

@@ -23,6 +23,7 @@ expect_fail "unknown option" 2 "usage: jobs/plan" plan --fast toy.conf
 expect_fail "no seconds" 2 "not a positive number" "$root/jobs/plan" --seconds 0 toy.conf
 
 check "plan" plan toy.conf
+n_files=$(sed -n 's/^all .* in \([0-9]*\) files$/\1/p' "$output")
 absent "it leaves nothing" run
 is "a line a stage and phase" "$(wc -l <plan.tsv)" 10
 is "more ranks than micro-batches are noted" "$(lines '^note: train-recognizer: a step has 1 micro-batches, so 1 of 2 ranks wait')" 1
@@ -56,7 +57,7 @@ stage generate run/generated run/steps/generate
 stage "phase1 phase2" run/recognizer run/steps/train-recognizer
 is "extract: files" "$(planned extract files)" "$(find run/features run/steps/extract -type f | wc -l)"
 is "evaluate: files" "$(planned evaluate files)" "$(find run/evaluation-* run/steps/evaluate-* -type f | wc -l)"
-is "all files" "$(awk -F'\t' '{ n += $7 } END { print n }' plan.tsv)" "$(find run -type f | wc -l)"
+is "all files, with the log" "$(awk -F'\t' '{ n += $7 } END { print n + 1 }' plan.tsv)/$n_files" "$(find run -type f | wc -l)/$(find run -type f | wc -l)"
 
 # Images of one's own: counted in lists and folders, under names of one's own; and less to do.
 check "a folder of them" "$build/bin/dvg-inspect" run/pairs.h5 --export folder --out own
