@@ -96,5 +96,25 @@ echo "3 passed, 0 failed, 2 skipped"
 END
 expect skips 0 '^3 passed, 0 failed, 2 skipped$'
 
+# The longest starts first; when time is short, the shortest.
+for name in a_short b_long c_middle; do
+  mkdir -p "$scratch/in_order/tests/stages" "$scratch/in_order/build"
+  printf '#!/bin/sh\n# takes: %d seconds\necho "1 passed, 0 failed"\n' "$(case $name in *long) echo 30 ;; *middle) echo 9 ;; *) echo 1 ;; esac)" \
+    >"$scratch/in_order/tests/stages/$name.sh"
+  chmod +x "$scratch/in_order/tests/stages/$name.sh"
+done
+export DVG_TEST_JOBS=1
+order() { # NAMES [LIMIT SECONDS_TO_GO]
+  expect in_order 0 '^3 passed, 0 failed, 0 skipped$' "${@:2}"
+  if [ "$(sed -n 's|^ok  *stages/\([a-z_]*\)\.sh .*|\1|p' "$scratch/output" | tr '\n' ' ')" = "$1 " ]; then passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "not in the order $1:"
+    sed 's/^/  /' "$scratch/output"
+  fi
+}
+order "b_long c_middle a_short"
+order "a_short c_middle b_long" 30 60
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
