@@ -26,6 +26,7 @@ check "plan" plan toy.conf
 n_files=$(sed -n 's/^all .* in \([0-9]*\) files$/\1/p' "$output")
 absent "it leaves nothing" run
 is "a line a stage and phase" "$(wc -l <plan.tsv)" 10
+is "each with a time" "$(awk -F'\t' 'NR > 1 && $5 > 0' plan.tsv | wc -l)" 9
 is "more ranks than micro-batches are noted" "$(lines '^note: train-recognizer: a step has 1 micro-batches, so 1 of 2 ranks wait')" 1
 is "a job a stage, and an array, with the times" "$(lines '=dvg-.* --time=00:05:00 .*\.sbatch toy\.conf')" 9
 check "the pipeline" timeout -k 5 $((run_limit * 3)) "$root/jobs/pipeline" toy.conf
