@@ -13,14 +13,11 @@ static enum dvg_status check_shapes(struct dvg_features *f) {
   const struct dvg_artifact *a = dvg_shard_reader_first(f->reader);
   int n_dims;
   int64_t dims[DVG_MAX_DIMS];
-  const int64_t wanted = f->width; // 0: any
+  const int64_t most = f->width;
   DVG_TRY(dvg_artifact_shape(a, "feature", NULL, &n_dims, dims));
-  if (n_dims != 2 || dims[1] < 1 || dims[1] > DVG_FEATURE_MAX_WIDTH)
-    return dvg_fail(DVG_ERROR_INPUT, "%s: 'feature' is no set of vectors of up to %d values", f->folder,
-                    DVG_FEATURE_MAX_WIDTH);
-  if (wanted && dims[1] != wanted)
-    return dvg_fail(DVG_ERROR_INPUT, "%s: 'feature' is no set of vectors of %lld values", f->folder,
-                    (long long)wanted);
+  if (n_dims != 2 || dims[1] < 1 || dims[1] > most)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: 'feature' is no set of vectors of up to %lld values", f->folder,
+                    (long long)most);
   f->width = dims[1];
   DVG_TRY(dvg_artifact_shape(a, "identity", NULL, &n_dims, dims));
   return n_dims == 1 ? DVG_OK
@@ -35,19 +32,19 @@ static enum dvg_status open_here(void *context) {
   return f->n > 0 ? DVG_OK : dvg_fail(DVG_ERROR_INPUT, "%s: holds no features", f->folder);
 }
 
-static enum dvg_status open_width(struct dvg_features *f, const struct dvg_world *w, const char *folder,
-                                  int64_t width) {
-  *f = (struct dvg_features){.folder = folder, .width = width};
+static enum dvg_status open_up_to(struct dvg_features *f, const struct dvg_world *w, const char *folder,
+                                  int64_t most) {
+  *f = (struct dvg_features){.folder = folder, .width = most};
   DVG_TRY(dvg_world_root_first(w, open_here, f));
   return dvg_stage_check_shards(w, f->reader);
 }
 
 enum dvg_status dvg_features_open(struct dvg_features *f, const struct dvg_world *w, const char *folder) {
-  return open_width(f, w, folder, DVG_CODE);
+  return open_up_to(f, w, folder, DVG_MAX_CODE);
 }
 
 enum dvg_status dvg_features_open_any(struct dvg_features *f, const struct dvg_world *w, const char *folder) {
-  return open_width(f, w, folder, 0);
+  return open_up_to(f, w, folder, DVG_FEATURE_MAX_WIDTH);
 }
 
 void dvg_features_close(struct dvg_features *f) {
@@ -99,4 +96,19 @@ enum dvg_status dvg_features_input(char digest[DVG_DIGEST_TEXT], const struct dv
   return digest[0] ? DVG_OK
                    : dvg_fail(DVG_ERROR_INPUT, "%s: its lineage doesn't say of which %s it was made", f->folder,
                               role);
+}
+
+enum dvg_status dvg_features_check_code(const struct dvg_features *f, int64_t code, const char *path) {
+  if (f->width == code) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: has features of %lld values, but identities of %s have %lld", f->folder,
+                  (long long)f->width, path, (long long)code);
+}
+
+enum dvg_status dvg_features_check_input(const struct dvg_features *f, const char *role, const char *path,
+                                         const char *digest) {
+  char mine[DVG_DIGEST_TEXT];
+  DVG_TRY(dvg_features_input(mine, f, role));
+  if (strcmp(mine, digest) == 0) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: was made with other %s (%.12s...) than %s (%.12s...)", f->folder, role, mine,
+                  path, digest);
 }

@@ -15,7 +15,8 @@ struct dvg_features {
 
 enum { DVG_FEATURE_MAX_WIDTH = 65536 };
 
-// Collective. Opens a folder of features of DVG_CODE values and looks at all its shards; DVG_ERROR_INPUT for another shape. Close with dvg_features_close.
+// Collective. Opens a folder of features of up to DVG_MAX_CODE values, which can be identities' codes, and looks at all its shards; DVG_ERROR_INPUT for longer
+// ones. Close with dvg_features_close.
 DVG_CHECKED enum dvg_status dvg_features_open(struct dvg_features *f, const struct dvg_world *w, const char *folder);
 // The same for features of any length up to DVG_FEATURE_MAX_WIDTH.
 DVG_CHECKED enum dvg_status dvg_features_open_any(struct dvg_features *f, const struct dvg_world *w, const char *folder);
@@ -30,6 +31,10 @@ DVG_CHECKED enum dvg_status dvg_features_check(const float *x, const struct dvg_
 DVG_CHECKED enum dvg_status dvg_features_people(int64_t *person, const struct dvg_features *f, int64_t first, int64_t count);
 // Not collective. source (count) = which image of their source they were made of.
 DVG_CHECKED enum dvg_status dvg_features_sources(int64_t *source, const struct dvg_features *f, int64_t first, int64_t count);
+// Not collective. DVG_ERROR_INPUT naming both and the lengths, where codes of `code` values, those of the file `path`, can't be identities beside f's features.
+DVG_CHECKED enum dvg_status dvg_features_check_code(const struct dvg_features *f, int64_t code, const char *path);
+// Not collective. DVG_ERROR_INPUT naming both, where the input `role` of the features isn't the file `path` with this digest.
+DVG_CHECKED enum dvg_status dvg_features_check_input(const struct dvg_features *f, const char *role, const char *path, const char *digest);
 // Not collective. digest = that of the input `role` ("images", "weights") of which the features were made; DVG_ERROR_INPUT where their lineage has none.
 DVG_CHECKED enum dvg_status dvg_features_input(char digest[DVG_DIGEST_TEXT], const struct dvg_features *f, const char *role);
 

@@ -35,8 +35,15 @@ static enum dvg_status describe(struct dvg_weights *f, const struct dvg_artifact
   if (dvg_artifact_has_attribute(a, "domains")) DVG_TRY(read_text(a, "domains", f->domains, sizeof f->domains));
   if (dvg_artifact_has_attribute(a, "variational"))
     DVG_TRY(dvg_artifact_get_int(a, "variational", &f->variational));
+  if (dvg_artifact_has_attribute(a, "foreign")) DVG_TRY(dvg_artifact_get_int(a, "foreign", &f->foreign));
+  f->model.code = DVG_CODE;
+  if (dvg_artifact_has_attribute(a, "code")) DVG_TRY(dvg_artifact_get_int(a, "code", &f->model.code));
   int plausible = f->model.width > 0 && f->model.width <= 16 && f->model.size >= 32 && f->model.size <= 1024 &&
                   f->model.size % 32 == 0;
+  const int64_t longest = strcmp(net, "lightcnn29v2") == 0 ? DVG_CODE : DVG_MAX_CODE, code = f->model.code;
+  if (code != DVG_CODE) f->foreign = 1;
+  if (code < 1 || code > longest || (longest == DVG_CODE && code != DVG_CODE))
+    return dvg_fail(DVG_ERROR_INPUT, "%s: codes of %lld values make no network", f->path, (long long)code);
   if (!plausible || f->classes < 0)
     return dvg_fail(DVG_ERROR_INPUT, "%s: width %g, size %lld or classes %lld make no network", f->path,
                     f->model.width, (long long)f->model.size, (long long)f->classes);
@@ -170,7 +177,9 @@ static enum dvg_status write_all(struct dvg_artifact *a, const struct dvg_params
   DVG_TRY(dvg_artifact_set_int(a, "size", f->model.size));
   DVG_TRY(dvg_artifact_set_int(a, "classes", f->classes));
   if (f->domains[0]) DVG_TRY(dvg_artifact_set_text(a, "domains", f->domains));
+  if (dvg_model_code(f->model) != DVG_CODE) DVG_TRY(dvg_artifact_set_int(a, "code", f->model.code));
   if (f->variational) DVG_TRY(dvg_artifact_set_int(a, "variational", f->variational));
+  if (f->foreign) DVG_TRY(dvg_artifact_set_int(a, "foreign", f->foreign));
   size_t skip = strlen(prefix);
   for (int64_t i = 0; i < p->n_params; i++) {
     const struct dvg_param *q = &p->list[i];

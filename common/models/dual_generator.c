@@ -25,14 +25,14 @@ static int encoder_trunk(struct dvg_graph *g, struct dvg_scope s, struct dvg_mod
 }
 
 int dvg_encoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image) {
-  return dvg_graph_l2(g, dvg_graph_linear(g, s, "fc_enc", encoder_trunk(g, s, m, image), DVG_CODE, 1));
+  return dvg_graph_l2(g, dvg_graph_linear(g, s, "fc_enc", encoder_trunk(g, s, m, image), dvg_model_code(m), 1));
 }
 
 void dvg_encoder_posterior(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int image, int *mean,
                            int *log_variance) {
   int x = encoder_trunk(g, s, m, image);
-  *mean = dvg_graph_linear(g, s, "fc_enc", x, DVG_CODE, 1);
-  *log_variance = dvg_graph_linear(g, s, "fc_log_variance", x, DVG_CODE, 1);
+  *mean = dvg_graph_linear(g, s, "fc_enc", x, dvg_model_code(m), 1);
+  *log_variance = dvg_graph_linear(g, s, "fc_log_variance", x, dvg_model_code(m), 1);
 }
 
 int64_t dvg_style_values(struct dvg_model m) {

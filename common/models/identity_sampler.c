@@ -11,7 +11,7 @@ int dvg_identity_sampler(struct dvg_graph *g, struct dvg_scope s, struct dvg_mod
   x = layer(g, s, m, "fc.0", x, 1024);
   x = layer(g, s, m, "fc.2", x, 1024);
   x = layer(g, s, m, "fc.4", x, 512);
-  return dvg_graph_l2(g, dvg_graph_linear(g, s, "fc.6", x, DVG_CODE, 1));
+  return dvg_graph_l2(g, dvg_graph_linear(g, s, "fc.6", x, dvg_model_code(m), 1));
 }
 
 void dvg_identity_encoder(struct dvg_graph *g, struct dvg_scope s, struct dvg_model m, int x, int *mean,

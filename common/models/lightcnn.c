@@ -3,6 +3,10 @@
 
 #include "common/models/models.h"
 
+int64_t dvg_model_code(struct dvg_model m) {
+  return m.code > 0 ? m.code : DVG_CODE;
+}
+
 int64_t dvg_model_channels(struct dvg_model m, int64_t channels) {
   int64_t scaled = (int64_t)lround((double)channels * m.width);
   return scaled < 1 ? 1 : scaled;

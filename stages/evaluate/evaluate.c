@@ -402,7 +402,7 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
   for (int64_t i = 0; i < c.n; i++) DVG_TRY_GOTO(dvg_protocol_check(&c.protocol[i], w, &embedder));
   if (s->pairs[0]) {
     if (s->training[0]) {
-      DVG_TRY_GOTO(dvg_training_read(&training, w, s->training, s->leak_far));
+      DVG_TRY_GOTO(dvg_training_read(&training, w, s->training, s->leak_far, &embedder.file));
       r.training = &training;
     }
     DVG_TRY_GOTO(dvg_pair_quality(&quality, w, &embedder, s->pairs, s->pairs_sample, r.training));

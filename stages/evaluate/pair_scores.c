@@ -79,12 +79,20 @@ static enum dvg_status read_all(struct dvg_training *t, const struct dvg_feature
   return find_threshold(t, f->folder);
 }
 
+// Cosines mean something between embeddings by the same weights alone.
+static enum dvg_status check_judge(const struct dvg_features *f, const struct dvg_weights *judge) {
+  DVG_TRY(dvg_features_check_code(f, DVG_CODE, judge->path));
+  return dvg_features_check_input(f, "weights", judge->path, judge->digest);
+}
+
 enum dvg_status dvg_training_read(struct dvg_training *t, const struct dvg_world *w, const char *folder,
-                                  double far) {
+                                  double far, const struct dvg_weights *judge) {
   struct dvg_features f = {.reader = NULL};
   *t = (struct dvg_training){.far = far};
   DVG_TRY(dvg_features_open(&f, w, folder));
-  enum dvg_status status = dvg_world_agree(w, w->rank == 0 ? read_all(t, &f) : DVG_OK);
+  enum dvg_status status = w->rank == 0 ? check_judge(&f, judge) : DVG_OK;
+  if (status == DVG_OK && w->rank == 0) status = read_all(t, &f);
+  status = dvg_world_agree(w, status);
   dvg_features_close(&f);
   if (status != DVG_OK) dvg_training_free(t);
   return status;

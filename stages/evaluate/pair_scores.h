@@ -3,7 +3,7 @@
 // Schema "scores", version 1: a row an item of the set, f32, NaN where the pair was rejected. Cosines of embeddings by the recogniser that judges, which need
 // not be the one that the generator was trained with:
 //     cos_pair   between the first two domains' images
-//     cos_<D>    of the image of domain D to the identity that it was made of
+//     cos_<D>    of the image of domain D to the identity that it was made of; not where that is another recogniser's
 //     nearest    to the nearest image of another pair, in the same domain; the largest over the domains
 //     leak       with training identities: to the nearest of them; the largest over the domains
 #ifndef DVG_STAGES_EVALUATE_PAIR_SCORES_H
@@ -11,6 +11,7 @@
 
 #include "stages/features.h"
 #include "stages/ledger.h"
+#include "stages/weights.h"
 
 enum { DVG_PAIR_DOMAINS = 8, DVG_DOMAIN_TEXT = 64 };
 
@@ -24,8 +25,9 @@ struct dvg_training {
 };
 
 // Collective. Reads a folder of features and finds the threshold: impostors are all pairs of different people among them (at most the first
-// 20,000). DVG_ERROR_INPUT where there are fewer than 1/far of them. Free with dvg_training_free.
-DVG_CHECKED enum dvg_status dvg_training_read(struct dvg_training *t, const struct dvg_world *w, const char *folder, double far);
+// 20,000). DVG_ERROR_INPUT where they were not made with the recogniser `judge`, or there are fewer than 1/far of them. Free with dvg_training_free.
+DVG_CHECKED enum dvg_status dvg_training_read(struct dvg_training *t, const struct dvg_world *w, const char *folder, double far,
+                                              const struct dvg_weights *judge);
 void dvg_training_free(struct dvg_training *t);
 
 struct dvg_pair_scores {

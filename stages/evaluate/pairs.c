@@ -20,28 +20,30 @@ static double dot(const float *a, const float *b) {
   return sum;
 }
 
-enum dvg_status dvg_pair_mis(double *mis, const float *vector, const int64_t *same, int64_t n,
+enum dvg_status dvg_pair_mis(double *mis, const float *vector, int64_t C, const int64_t *same, int64_t n,
                              int64_t n_identities) {
-  double all[DVG_CODE] = {0}, *sum = NULL, *count = NULL;
+  double *all = NULL, *sum = NULL, *count = NULL;
   enum dvg_status status;
-  DVG_TRY_GOTO(DVG_NEW(&sum, n_identities * DVG_CODE, "sums of identities"));
+  DVG_TRY_GOTO(DVG_NEW(&all, C, "sum of vectors"));
+  DVG_TRY_GOTO(DVG_NEW(&sum, n_identities * C, "sums of identities"));
   DVG_TRY_GOTO(DVG_NEW(&count, n_identities, "sums of identities"));
   for (int64_t i = 0; i < n; i++) {
     count[same[i]]++;
-    for (int k = 0; k < DVG_CODE; k++) {
-      all[k] += vector[i * DVG_CODE + k];
-      sum[same[i] * DVG_CODE + k] += vector[i * DVG_CODE + k];
+    for (int64_t k = 0; k < C; k++) {
+      all[k] += vector[i * C + k];
+      sum[same[i] * C + k] += vector[i * C + k];
     }
   }
   // Ordered pairs of items: all of them, less those of one identity.
   double total = 0, n_pairs = (double)n * (double)n;
-  for (int k = 0; k < DVG_CODE; k++) total += all[k] * all[k];
+  for (int64_t k = 0; k < C; k++) total += all[k] * all[k];
   for (int64_t g = 0; g < n_identities; g++) {
     n_pairs -= count[g] * count[g];
-    for (int k = 0; k < DVG_CODE; k++) total -= sum[g * DVG_CODE + k] * sum[g * DVG_CODE + k];
+    for (int64_t k = 0; k < C; k++) total -= sum[g * C + k] * sum[g * C + k];
   }
   *mis = n_pairs > 0 ? total / n_pairs : NAN;
 done:
+  dvg_free(&all);
   dvg_free(&sum);
   dvg_free(&count);
   return status;
@@ -49,25 +51,27 @@ done:
 
 struct entry {
   const float *vector;
+  size_t n_bytes;
   int64_t item;
 };
 
 static int by_vector(const void *a, const void *b) {
   const struct entry *x = a, *y = b;
-  int order = memcmp(x->vector, y->vector, DVG_CODE * sizeof(float));
+  int order = memcmp(x->vector, y->vector, x->n_bytes);
   return order ? order : (x->item > y->item) - (x->item < y->item);
 }
 
 // same[i] = number of item i's identity: items with one identity embedding, bit by bit, share it.
 static enum dvg_status number_identities(int64_t *same, int64_t *n_identities, const float *identity,
-                                         int64_t n) {
+                                         int64_t n, int64_t code) {
   struct entry *list = NULL;
+  const size_t n_bytes = (size_t)code * sizeof *identity;
   DVG_TRY(DVG_NEW(&list, n, "identities"));
-  for (int64_t i = 0; i < n; i++) list[i] = (struct entry){identity + i * DVG_CODE, i};
+  for (int64_t i = 0; i < n; i++) list[i] = (struct entry){identity + i * code, n_bytes, i};
   qsort(list, (size_t)n, sizeof *list, by_vector);
   *n_identities = 0;
   for (int64_t i = 0; i < n; i++) {
-    if (i == 0 || memcmp(list[i].vector, list[i - 1].vector, DVG_CODE * sizeof(float)) != 0) ++*n_identities;
+    if (i == 0 || memcmp(list[i].vector, list[i - 1].vector, n_bytes) != 0) ++*n_identities;
     same[list[i].item] = *n_identities - 1;
   }
   dvg_free(&list);
@@ -85,8 +89,10 @@ struct sampling {
   int64_t H[DVG_PAIR_DOMAINS], W[DVG_PAIR_DOMAINS], C[DVG_PAIR_DOMAINS];
   unsigned char *pixels; // DVG_EMBED_BATCH images of the largest domain
   int64_t pixels_bytes;
-  float
-      *vector; // rank 0: (1 + n_domains, n_sampled, DVG_CODE): intended identity, then each domain's embedding
+  int64_t code;     // values of an intended identity
+  int is_foreign;   // which is no embedding of this kind of recogniser
+  float *identity;  // rank 0: (n_sampled, code)
+  float *vector;    // rank 0: (1 + n_domains, n_sampled, DVG_CODE): intended identity (zero if foreign), then each domain's embedding
 };
 
 static int64_t item_of(const struct sampling *s, int64_t k) {
@@ -135,10 +141,18 @@ static enum dvg_status open_set(void *context) {
   int n_dims;
   int64_t dims[DVG_MAX_DIMS];
   DVG_TRY(dvg_artifact_shape(dvg_shard_reader_first(s->set), "identity", &type, &n_dims, dims));
-  if (type != DVG_F32 || n_dims != 2 || dims[1] != DVG_CODE)
-    return dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' is no set of embeddings (n,%d) in float32", s->folder,
-                    DVG_CODE);
+  if (type != DVG_F32 || n_dims != 2 || dims[1] < 1 || dims[1] > DVG_MAX_CODE)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' is no set of vectors of up to %d values in float32", s->folder,
+                    DVG_MAX_CODE);
+  s->code = dims[1];
+  s->is_foreign = s->code != DVG_CODE || dvg_artifact_has_attribute(dvg_shard_reader_first(s->set), "foreign");
   return DVG_OK;
+}
+
+static int is_unit(const float *x, int64_t n) {
+  double sum = 0;
+  for (int64_t k = 0; k < n; k++) sum += (double)x[k] * x[k];
+  return fabs(sum - 1) <= 1e-3; // false for NaN as well
 }
 
 // One record: the intended identity and the embedding of each domain's image.
@@ -146,7 +160,7 @@ static enum dvg_status embed_items(void *records, int64_t first, int64_t count, 
   struct sampling *s = context;
   struct dvg_pair_quality *q = s->q;
   float *out = records, found[DVG_EMBED_BATCH * DVG_CODE];
-  int64_t record = (1 + q->n_domains) * DVG_CODE;
+  int64_t record = s->code + q->n_domains * DVG_CODE;
   for (int64_t i = 0; i < count; i++)
     DVG_TRY(dvg_shard_reader_read(s->set, "identity", DVG_F32, item_of(s, first + i), 1, out + i * record));
   for (int d = 0; d < q->n_domains; d++) {
@@ -162,10 +176,10 @@ static enum dvg_status embed_items(void *records, int64_t first, int64_t count, 
                       "%s: %s of item %lld has no embedding: the network gives a vector without length or NaN",
                       s->folder, name, (long long)item_of(s, first + bad));
     for (int64_t i = 0; i < count; i++)
-      memcpy(out + i * record + (1 + d) * DVG_CODE, found + i * DVG_CODE, DVG_CODE * sizeof *out);
+      memcpy(out + i * record + s->code + d * DVG_CODE, found + i * DVG_CODE, DVG_CODE * sizeof *out);
   }
   for (int64_t i = 0; i < count; i++)
-    if (dvg_embed_bad(out + i * record, 1) == 0)
+    if (!is_unit(out + i * record, s->code))
       return dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' of item %lld is no unit vector", s->folder,
                       (long long)item_of(s, first + i));
   return DVG_OK;
@@ -174,11 +188,13 @@ static enum dvg_status embed_items(void *records, int64_t first, int64_t count, 
 static enum dvg_status keep_items(int64_t first, int64_t count, const void *records, void *context) {
   struct sampling *s = context;
   const float *in = records;
-  int64_t n_vectors = 1 + s->q->n_domains;
-  for (int64_t i = 0; i < count; i++)
-    for (int64_t v = 0; v < n_vectors; v++)
-      memcpy(s->vector + (v * s->q->n_sampled + first + i) * DVG_CODE, in + (i * n_vectors + v) * DVG_CODE,
-             DVG_CODE * sizeof *in);
+  int64_t record = s->code + s->q->n_domains * DVG_CODE, n = s->q->n_sampled;
+  for (int64_t i = 0; i < count; i++, in += record) {
+    memcpy(s->identity + (first + i) * s->code, in, (size_t)s->code * sizeof *in);
+    if (!s->is_foreign) memcpy(s->vector + (first + i) * DVG_CODE, in, DVG_CODE * sizeof *in);
+    for (int64_t d = 0; d < s->q->n_domains; d++)
+      memcpy(s->vector + ((1 + d) * n + first + i) * DVG_CODE, in + s->code + d * DVG_CODE, DVG_CODE * sizeof *in);
+  }
   return DVG_OK;
 }
 
@@ -212,6 +228,7 @@ static enum dvg_status judge(const struct sampling *s) {
   DVG_TRY(DVG_NEW(&same, n, "identities"));
   double ms = 0;
   for (int d = 0; d < q->n_domains; d++) {
+    q->to_identity[d] = s->is_foreign ? NAN : 0;
     for (int64_t i = 0; i < n; i++)
       q->to_identity[d] += dot(image + d * stride + i * DVG_CODE, identity + i * DVG_CODE) / (double)n;
     for (int c = 0; c < d; c++)
@@ -219,9 +236,10 @@ static enum dvg_status judge(const struct sampling *s) {
         ms += dot(image + d * stride + i * DVG_CODE, image + c * stride + i * DVG_CODE);
   }
   q->ms = q->n_domains > 1 ? ms / (double)(n * q->n_domains * (q->n_domains - 1) / 2) : NAN;
-  enum dvg_status status = number_identities(same, &q->n_identities, identity, n);
-  if (status == DVG_OK) status = dvg_pair_mis(&q->mis, image, same, n, q->n_identities);
-  if (status == DVG_OK) status = dvg_pair_mis(&q->mis_intended, identity, same, n, q->n_identities);
+  enum dvg_status status = number_identities(same, &q->n_identities, s->identity, n, s->code);
+  if (status == DVG_OK) status = dvg_pair_mis(&q->mis, image, DVG_CODE, same, n, q->n_identities);
+  if (status == DVG_OK)
+    status = dvg_pair_mis(&q->mis_intended, s->identity, s->code, same, n, q->n_identities);
   dvg_free(&same);
   return status;
 }
@@ -240,10 +258,11 @@ enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_wo
   if (status == DVG_OK && w->rank == 0)
     status =
         dvg_alloc((void **)&s.vector, vectors * q->n_sampled, DVG_CODE * sizeof(float), "embeddings of pairs");
+  if (status == DVG_OK && w->rank == 0) status = DVG_NEW(&s.identity, q->n_sampled * s.code, "identities of pairs");
   DVG_TRY_GOTO(dvg_world_agree(w, status));
   struct dvg_ordered_work work = {.n_items = q->n_sampled,
                                   .block = DVG_EMBED_BATCH,
-                                  .record_bytes = (size_t)vectors * DVG_CODE * sizeof(float),
+                                  .record_bytes = (size_t)(s.code + q->n_domains * DVG_CODE) * sizeof(float),
                                   .compute = embed_items,
                                   .consume = keep_items,
                                   .context = &s,
@@ -251,12 +270,14 @@ enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const struct dvg_wo
   DVG_TRY_GOTO(dvg_distribute_ordered(w, &work));
   DVG_TRY_GOTO(dvg_world_agree(w, w->rank == 0 ? judge(&s) : DVG_OK));
   DVG_TRY_GOTO(dvg_pair_scores_of(&q->scores, w, s.vector, q->n_domains, q->n_sampled, training));
+  for (int d = 0; d < q->n_domains && s.is_foreign; d++) dvg_free(&q->scores.cos[d]);
   status = dvg_world_agree(w, w->rank == 0 ? judge_scores(&s) : DVG_OK);
   if (q->n_sampled < q->n_items) dvg_pair_scores_free(&q->scores);
 done:
   dvg_shard_reader_close(&s.set);
   dvg_free(&s.pixels);
   dvg_free(&s.vector);
+  dvg_free(&s.identity);
   return status;
 }
 

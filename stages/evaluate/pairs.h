@@ -11,6 +11,8 @@
 //                  share of real impostors reaches
 //   Frechet        distance between a domain's embeddings and those of the training identities, in this recogniser's space
 //   MIS_intended   the MIS of the identity embeddings themselves: what the images could reach at best
+// Where the identities are another recogniser's embeddings (`foreign`), which images can't be compared with, there is no to_identity and no cos_<D>, and MIS_intended
+// is of that recogniser's cosines.
 #ifndef DVG_STAGES_EVALUATE_PAIRS_H
 #define DVG_STAGES_EVALUATE_PAIRS_H
 
@@ -42,9 +44,9 @@ DVG_CHECKED enum dvg_status dvg_pair_quality(struct dvg_pair_quality *q, const s
                                              const struct dvg_training *training);
 void dvg_pair_quality_free(struct dvg_pair_quality *q);
 
-// Not collective. MIS of the vectors (n, DVG_CODE), where same[i] is the number (0..) of item i's identity; NaN
+// Not collective. MIS of the vectors (n, C), where same[i] is the number (0..) of item i's identity; NaN
 // with fewer than two identities.
-DVG_CHECKED enum dvg_status dvg_pair_mis(double *mis, const float *vector, const int64_t *same, int64_t n,
-                                         int64_t n_identities);
+DVG_CHECKED enum dvg_status dvg_pair_mis(double *mis, const float *vector, int64_t C, const int64_t *same,
+                                         int64_t n, int64_t n_identities);
 
 #endif

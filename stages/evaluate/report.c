@@ -117,8 +117,9 @@ static void print_quality(const struct dvg_pair_quality *q, const struct dvg_tra
              "%.4f)",
              q->mis, q->domain[0], q->mis_intended);
   for (int d = 0; d < q->n_domains; d++)
-    dvg_info("to identity  %8.4f    mean cosine of %s to the intended identity", q->to_identity[d],
-             q->domain[d]);
+    if (!isnan(q->to_identity[d]))
+      dvg_info("to identity  %8.4f    mean cosine of %s to the intended identity", q->to_identity[d],
+               q->domain[d]);
   if (!isnan(q->nearest)) dvg_info("nearest      %8.4f    mean cosine to the nearest other sample", q->nearest);
   if (!t) return;
   dvg_info("leak         %8.4f    mean cosine to the nearest of %lld training identities", q->leak,

@@ -12,7 +12,7 @@ struct encoder {
   struct dvg_params params;
   struct dvg_graph *graph;
   int image, z, style;
-  int64_t size, n_style;
+  int64_t size, code, n_style;
 };
 
 static enum dvg_status build(struct encoder *e, const struct dvg_weights *f, const char *domain) {
@@ -20,6 +20,7 @@ static enum dvg_status build(struct encoder *e, const struct dvg_weights *f, con
   dvg_weights_domain(lower, sizeof lower, domain);
   snprintf(prefix, sizeof prefix, "encoder.%s.", lower);
   e->size = f->model.size;
+  e->code = dvg_model_code(f->model);
   e->n_style = dvg_style_values(f->model);
   DVG_TRY(dvg_graph_create(&e->graph));
   e->image = dvg_graph_input(e->graph, "image", BATCH, 3, e->size, e->size);
@@ -30,13 +31,13 @@ static enum dvg_status build(struct encoder *e, const struct dvg_weights *f, con
   return DVG_OK;
 }
 
-// codes (count, 256 + n_style) of the images rows[0..count).
+// codes (count, code + n_style) of the images rows[0..count).
 static enum dvg_status encode(struct encoder *e, const struct dvg_image_set *set, const int64_t *rows,
                               int64_t count, float *codes) {
   unsigned char *pixels;
   DVG_TRY(DVG_NEW(&pixels, set->H * set->W * set->C, "image"));
   enum dvg_status status = DVG_OK;
-  int64_t values = 3 * e->size * e->size, width = DVG_CODE + e->n_style;
+  int64_t values = 3 * e->size * e->size, width = e->code + e->n_style;
   float *x = dvg_graph_values(e->graph, e->image);
   for (int64_t first = 0; first < count; first += BATCH) {
     int64_t n = count - first < BATCH ? count - first : BATCH;
@@ -49,8 +50,8 @@ static enum dvg_status encode(struct encoder *e, const struct dvg_image_set *set
     dvg_graph_forward(e->graph);
     for (int64_t i = 0; i < n; i++) {
       float *code = codes + (first + i) * width;
-      memcpy(code, dvg_graph_values(e->graph, e->z) + i * DVG_CODE, DVG_CODE * sizeof *code);
-      memcpy(code + DVG_CODE, dvg_graph_values(e->graph, e->style) + i * e->n_style,
+      memcpy(code, dvg_graph_values(e->graph, e->z) + i * e->code, (size_t)e->code * sizeof *code);
+      memcpy(code + e->code, dvg_graph_values(e->graph, e->style) + i * e->n_style,
              (size_t)e->n_style * sizeof *code);
     }
   }
@@ -91,21 +92,21 @@ static enum dvg_status list_rows(void *context) {
 // Shares the encoding out: each rank an equal run of whole batches, then all get all.
 static enum dvg_status encode_shared(struct dvg_bank *b, const struct dvg_world *w, struct encoder *e,
                                      const struct dvg_image_set *set) {
-  int64_t width = DVG_CODE + e->n_style, share = ((b->n + BATCH - 1) / BATCH + w->size - 1) / w->size * BATCH;
+  int64_t width = e->code + e->n_style, share = ((b->n + BATCH - 1) / BATCH + w->size - 1) / w->size * BATCH;
   int64_t first = w->rank * share < b->n ? w->rank * share : b->n,
           count = b->n - first < share ? b->n - first : share;
   float *mine = NULL, *all = NULL;
   enum dvg_status status = DVG_NEW(&mine, share * width, "attribute codes");
   if (status == DVG_OK) status = DVG_NEW(&all, share * w->size * width, "attribute codes");
-  if (status == DVG_OK) status = DVG_NEW(&b->z, b->n * DVG_CODE, "attribute codes");
+  if (status == DVG_OK) status = DVG_NEW(&b->z, b->n * e->code, "attribute codes");
   if (status == DVG_OK) status = DVG_NEW(&b->style, b->n * e->n_style, "styles");
   if (status == DVG_OK) status = encode(e, set, b->row + first, count, mine);
   status = dvg_world_agree(w, status);
   if (status == DVG_OK) {
     dvg_world_allgather(w, all, mine, (size_t)(share * width) * sizeof *mine);
     for (int64_t i = 0; i < b->n; i++) {
-      memcpy(b->z + i * DVG_CODE, all + i * width, DVG_CODE * sizeof *all);
-      memcpy(b->style + i * e->n_style, all + i * width + DVG_CODE, (size_t)e->n_style * sizeof *all);
+      memcpy(b->z + i * e->code, all + i * width, (size_t)e->code * sizeof *all);
+      memcpy(b->style + i * e->n_style, all + i * width + e->code, (size_t)e->n_style * sizeof *all);
     }
   }
   dvg_free(&mine);

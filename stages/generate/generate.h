@@ -14,7 +14,7 @@
 //     image_<D>      (n,H,W,3) u8; zero if rejected
 //     attribute_<D>  (n) i64   row of the bank's image set that gave the attributes; -1 with --attributes prior
 //     person_<D>     (n) i64   its person: `identity` in the bank; -1 with --attributes prior
-//     identity       (n,256) f32   the sampled embedding f~, unit vector; zero if revoked
+//     identity       (n,L) f32     the sampled identity f~, unit vector of the generator's code length L (256); zero if revoked
 //     identity_item  (n) i64   its source: the sampler's noise, item of identity_stream, pair number * 64 + attempt; or the row of the set of features
 //     identity_person (n) i64  only where it is a feature: whose
 //     number         (n) i64   pair number: --first + item of the set
@@ -24,9 +24,11 @@
 //   with --recognizer, cosines of its embeddings of the images as painted:
 //     cos_pair       (n) f32   between the two images
 //     cos_<D>        (n) f32   of each image to the identity
+//     (not where the identities are another recogniser's embeddings)
 //   all of the attempt that the row is of; zero if revoked.
 // attributes: domain, visible; seed, identity_stream, attribute_stream, identity_source ("noise", "features"), with --attributes prior
-// attribute_source "noise": of attribute_stream, item pair number * 64 + attempt, 256 numbers for each domain; `inputs` has the digests of models and features.
+// attribute_source "noise": of attribute_stream, item pair number * 64 + attempt, L numbers for each domain; `foreign` 1 where the identities are another
+// recogniser's embeddings; `inputs` has the digests of models and features.
 //
 // The folder may grow: a larger --count makes the new shards, and the last one, if it was short, anew; index.h5 is taken away meanwhile. The result is that of
 // a run with the larger count from the start.
@@ -83,7 +85,7 @@ struct dvg_bank {
   int64_t n;      // images of this domain
   int64_t *row;   // (n) rows of the image set
   int64_t *place; // (N of the set) where a row stands here: row[place[r]] = r; -1: not of this domain
-  float *z;       // (n,256)
+  float *z;       // (n,L)
   float *style;   // (n, n_style)
   int64_t n_style;
 };
@@ -102,7 +104,8 @@ struct dvg_batch {
   unsigned char *pixels[2];   // (BATCH,size,size,3)
   int64_t number[DVG_GENERATE_BATCH], identity_item[DVG_GENERATE_BATCH], identity_person[DVG_GENERATE_BATCH];
   int64_t attribute[2][DVG_GENERATE_BATCH], person[2][DVG_GENERATE_BATCH];
-  float identity[DVG_GENERATE_BATCH * DVG_CODE];
+  int64_t code;    // values of an identity
+  float *identity; // (BATCH,code)
   float cos_pair[DVG_GENERATE_BATCH], cos_identity[2][DVG_GENERATE_BATCH];
   unsigned char fate[DVG_GENERATE_BATCH], reason[DVG_GENERATE_BATCH];
   int32_t attempt[DVG_GENERATE_BATCH];
@@ -125,7 +128,7 @@ struct dvg_painter {
   struct dvg_params sampler_params, decoder_params;
   struct dvg_graph *sampling, *painting[2];
   int noise, sampled, identity[2], z[2], style[2], image[2]; // z is the prior's noise with --attributes prior, and style -1
-  float *f; // (BATCH,256) identities of one attempt
+  float *f; // (BATCH,L) identities of one attempt
   unsigned char *pixels[2]; // (BATCH,size,size,3) of one attempt
 };
 // Collective. Loads the networks and the bank, and adds them to the lineage. Free with dvg_painter_free, also after a failure.

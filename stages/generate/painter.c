@@ -16,6 +16,11 @@ static int uses_sampler(const struct dvg_painter *p) {
   return p->set->sampler[0] != 0;
 }
 
+// Values of an identity, and of an attribute code.
+static int64_t code_of(const struct dvg_painter *p) {
+  return dvg_model_code(p->generator.model);
+}
+
 static enum dvg_status build_sampling(struct dvg_painter *p) {
   DVG_TRY(dvg_graph_create(&p->sampling));
   p->noise = dvg_graph_input(p->sampling, "noise", BATCH, DVG_CODE, 1, 1);
@@ -34,8 +39,8 @@ static enum dvg_status build_painting(struct dvg_painter *p, int d) {
   struct dvg_graph *g = p->painting[d];
   struct dvg_scope s = {&p->decoder_params, "decoder."}, encoder = {&p->decoder_params, prefix};
   struct dvg_model m = p->generator.model;
-  p->identity[d] = dvg_graph_input(g, "identity", BATCH, DVG_CODE, 1, 1);
-  int z = p->z[d] = dvg_graph_input(g, "z", BATCH, DVG_CODE, 1, 1), style;
+  p->identity[d] = dvg_graph_input(g, "identity", BATCH, code_of(p), 1, 1);
+  int z = p->z[d] = dvg_graph_input(g, "z", BATCH, code_of(p), 1, 1), style;
   if (dvg_generate_uses_bank(p->set))
     style = p->style[d] = dvg_graph_input(g, "style", BATCH, dvg_style_values(m), 1, 1);
   else {
@@ -50,7 +55,7 @@ static enum dvg_status build_painting(struct dvg_painter *p, int d) {
 static enum dvg_status build(struct dvg_painter *p) {
   if (uses_sampler(p)) DVG_TRY(build_sampling(p));
   for (int d = 0; d < 2; d++) DVG_TRY(build_painting(p, d));
-  return DVG_NEW(&p->f, (int64_t)BATCH * DVG_CODE, "identities");
+  return DVG_NEW(&p->f, BATCH * code_of(p), "identities");
 }
 
 // After build: the second graph adds its head to the parameters of the first.
@@ -64,6 +69,14 @@ static enum dvg_status plan(struct dvg_painter *p) {
   return DVG_OK;
 }
 
+// Whether F_s, or the features in its place, gives what G takes.
+static enum dvg_status check_code(const struct dvg_painter *p) {
+  if (!uses_sampler(p)) return dvg_features_check_code(&p->identities, code_of(p), p->generator.path);
+  if (p->sampler.model.code == code_of(p)) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: gives identities of %lld values, but %s takes %lld", p->sampler.path,
+                  (long long)p->sampler.model.code, p->generator.path, (long long)code_of(p));
+}
+
 static enum dvg_status check_generator(const struct dvg_painter *p) {
   char asked[256], wanted[256];
   snprintf(asked, sizeof asked, "%s,%s", p->domain[0], p->domain[1]);
@@ -75,7 +88,7 @@ static enum dvg_status check_generator(const struct dvg_painter *p) {
     return dvg_fail(DVG_ERROR_INPUT,
                     "%s: was trained without --kl: its attributes have no prior to be drawn from",
                     p->generator.path);
-  return DVG_OK;
+  return check_code(p);
 }
 
 static enum dvg_status check_scorer(const struct dvg_painter *p) {
@@ -178,7 +191,7 @@ static uint64_t item_of(const struct dvg_batch *b, int64_t i) {
 static enum dvg_status find_identities(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from) {
   if (!uses_sampler(p)) {
     for (int64_t i = 0; i < BATCH; i++)
-      DVG_TRY(dvg_features_read(p->f + i * DVG_CODE, &p->identities, b->identity_item[from[i]]));
+      DVG_TRY(dvg_features_read(p->f + i * code_of(p), &p->identities, b->identity_item[from[i]]));
     return DVG_OK;
   }
   float *noise = dvg_graph_values(p->sampling, p->noise);
@@ -188,17 +201,18 @@ static enum dvg_status find_identities(struct dvg_painter *p, const struct dvg_b
     dvg_rng_normals(&r, noise + i * DVG_CODE, DVG_CODE);
   }
   dvg_graph_forward(p->sampling);
-  memcpy(p->f, dvg_graph_values(p->sampling, p->sampled), sizeof(float) * BATCH * DVG_CODE);
+  memcpy(p->f, dvg_graph_values(p->sampling, p->sampled), sizeof(float) * BATCH * (size_t)code_of(p));
   return DVG_OK;
 }
 
 // Codes and styles of the bank's images.
 static void take_attributes(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from, int d) {
   const struct dvg_bank *bank = &p->bank[d];
+  const int64_t code = code_of(p);
   float *z = dvg_graph_values(p->painting[d], p->z[d]), *style = dvg_graph_values(p->painting[d], p->style[d]);
   for (int64_t i = 0; i < BATCH; i++) {
     int64_t k = bank->place[b->attribute[d][from[i]]];
-    memcpy(z + i * DVG_CODE, bank->z + k * DVG_CODE, DVG_CODE * sizeof *z);
+    memcpy(z + i * code, bank->z + k * code, (size_t)code * sizeof *z);
     memcpy(style + i * bank->n_style, bank->style + k * bank->n_style, (size_t)bank->n_style * sizeof *style);
   }
 }
@@ -209,14 +223,14 @@ static void draw_attributes(struct dvg_painter *p, const struct dvg_batch *b, co
   for (int64_t i = 0; i < BATCH; i++) {
     struct dvg_rng r;
     dvg_rng_init(&r, (uint64_t)p->set->seed, DVG_STREAM_PAIR_ATTRIBUTE, item_of(b, from[i]));
-    for (int k = 0; k <= d; k++) dvg_rng_normals(&r, z + i * DVG_CODE, DVG_CODE);
+    for (int k = 0; k <= d; k++) dvg_rng_normals(&r, z + i * code_of(p), code_of(p));
   }
 }
 
 static void paint(struct dvg_painter *p, const struct dvg_batch *b, const int64_t *from, int d) {
   struct dvg_graph *g = p->painting[d];
   int64_t places = p->generator.model.size * p->generator.model.size;
-  memcpy(dvg_graph_values(g, p->identity[d]), p->f, sizeof(float) * BATCH * DVG_CODE);
+  memcpy(dvg_graph_values(g, p->identity[d]), p->f, sizeof(float) * BATCH * (size_t)code_of(p));
   (dvg_generate_uses_bank(p->set) ? take_attributes : draw_attributes)(p, b, from, d);
   dvg_graph_forward(g);
   const float *planes = dvg_graph_values(g, p->image[d]);
@@ -235,7 +249,7 @@ static enum dvg_status score(struct dvg_painter *p, struct dvg_batch *b, const u
   for (int d = 0; d < 2; d++) {
     DVG_TRY(dvg_embed_pixels(&p->scorer, p->pixels[d], BATCH, size, size, 3, embedding[d]));
     for (int64_t i = 0; i < BATCH; i++)
-      if (active[i]) b->cos_identity[d][i] = cosine(embedding[d] + i * DVG_CODE, b->identity + i * DVG_CODE);
+      if (active[i] && !p->generator.foreign) b->cos_identity[d][i] = cosine(embedding[d] + i * DVG_CODE, b->identity + i * DVG_CODE);
   }
   for (int64_t i = 0; i < BATCH; i++)
     if (active[i]) b->cos_pair[i] = cosine(embedding[0] + i * DVG_CODE, embedding[1] + i * DVG_CODE);
@@ -251,7 +265,7 @@ static enum dvg_status try_once(struct dvg_painter *p, struct dvg_batch *b, cons
   for (int d = 0; d < 2; d++) paint(p, b, from, d);
   for (int64_t i = 0; i < BATCH; i++) {
     if (!active[i]) continue;
-    memcpy(b->identity + i * DVG_CODE, p->f + i * DVG_CODE, DVG_CODE * sizeof(float));
+    memcpy(b->identity + i * b->code, p->f + i * b->code, (size_t)b->code * sizeof(float));
     for (int d = 0; d < 2; d++) memcpy(b->pixels[d] + i * bytes, p->pixels[d] + i * bytes, (size_t)bytes);
   }
   return p->scorer.graph ? score(p, b, active) : DVG_OK;
@@ -278,7 +292,7 @@ void dvg_batch_drop(struct dvg_batch *b, int64_t i, int64_t size) {
     memset(b->pixels[d] + i * size * size * 3, 0, (size_t)(size * size * 3));
     b->cos_identity[d][i] = 0;
   }
-  memset(b->identity + i * DVG_CODE, 0, DVG_CODE * sizeof(float));
+  memset(b->identity + i * b->code, 0, (size_t)b->code * sizeof(float));
   b->cos_pair[i] = 0;
   b->fate[i] = DVG_FATE_REJECTED;
   b->reason[i] = DVG_REASON_REVOKED;

@@ -24,6 +24,7 @@ struct file {
   int64_t old_rows;
   int64_t size;              // of the images
   int is_scored, has_person; // has_person: identities are real people's features
+  int is_foreign;            // they are another recogniser's, whose cosines to the images there are not
   struct dvg_batch batch;
   struct column column[MAX_COLUMNS];
   int n_columns;
@@ -47,11 +48,12 @@ static void list_columns(struct file *f) {
     image->n_dims = 4, image->dims[1] = image->dims[2] = f->size, image->dims[3] = 3;
     add_column(f, "attribute_", domain[d], DVG_I64, b->attribute[d], sizeof b->attribute[d][0]);
     add_column(f, "person_", domain[d], DVG_I64, b->person[d], sizeof b->person[d][0]);
-    if (f->is_scored) add_column(f, "cos_", domain[d], DVG_F32, b->cos_identity[d], sizeof(float));
+    if (f->is_scored && !f->is_foreign)
+      add_column(f, "cos_", domain[d], DVG_F32, b->cos_identity[d], sizeof(float));
   }
   if (f->is_scored) add_column(f, "cos_pair", "", DVG_F32, b->cos_pair, sizeof(float));
-  add_column(f, "identity", "", DVG_F32, b->identity, DVG_CODE * sizeof(float));
-  f->column[f->n_columns - 1].n_dims = 2, f->column[f->n_columns - 1].dims[1] = DVG_CODE;
+  add_column(f, "identity", "", DVG_F32, b->identity, (size_t)b->code * sizeof(float));
+  f->column[f->n_columns - 1].n_dims = 2, f->column[f->n_columns - 1].dims[1] = b->code;
   add_column(f, "identity_item", "", DVG_I64, b->identity_item, sizeof b->identity_item[0]);
   if (f->has_person)
     add_column(f, "identity_person", "", DVG_I64, b->identity_person, sizeof b->identity_person[0]);
@@ -66,6 +68,7 @@ static enum dvg_status define(struct file *f, struct dvg_artifact *a, int64_t n)
   DVG_TRY(dvg_artifact_set_text(a, "visible", f->rows->set->visible));
   DVG_TRY(dvg_artifact_set_int(a, "seed", f->rows->set->seed));
   DVG_TRY(dvg_artifact_set_text(a, "identity_source", f->has_person ? "features" : "noise"));
+  if (f->is_foreign) DVG_TRY(dvg_artifact_set_int(a, "foreign", 1));
   if (!dvg_generate_uses_bank(f->rows->set)) DVG_TRY(dvg_artifact_set_text(a, "attribute_source", "noise"));
   DVG_TRY(dvg_artifact_set_int(a, "identity_stream", DVG_STREAM_PAIR_IDENTITY));
   DVG_TRY(dvg_artifact_set_int(a, "attribute_stream", DVG_STREAM_PAIR_ATTRIBUTE));
@@ -118,6 +121,8 @@ static enum dvg_status take_shape(struct file *f, const char *path) {
     f->size = p->generator.model.size;
     f->is_scored = p->scorer.graph != NULL;
     f->has_person = p->identities.reader != NULL;
+    f->is_foreign = p->generator.foreign != 0;
+    f->batch.code = dvg_model_code(p->generator.model);
     return DVG_OK;
   }
   if (!f->old) return dvg_fail(DVG_ERROR_INPUT, "%s: is missing or damaged: repair the set first", path);
@@ -126,6 +131,11 @@ static enum dvg_status take_shape(struct file *f, const char *path) {
   if (n_dims != 4 || dims[1] != dims[2] || dims[3] != 3)
     return dvg_fail(DVG_ERROR_INPUT, "%s: '%s' is no set of square images", path, name);
   f->size = dims[1];
+  DVG_TRY(dvg_artifact_shape(f->old, "identity", NULL, &n_dims, dims));
+  if (n_dims != 2 || dims[1] < 1 || dims[1] > DVG_MAX_CODE)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: 'identity' is no set of vectors of up to %d values", path, DVG_MAX_CODE);
+  f->batch.code = dims[1];
+  f->is_foreign = dvg_artifact_has_attribute(f->old, "foreign");
   f->is_scored = dvg_artifact_has(f->old, "cos_pair");
   f->has_person = dvg_artifact_has(f->old, "identity_person");
   return DVG_OK;
@@ -206,6 +216,7 @@ enum dvg_status dvg_pairs_write(const struct dvg_pair_rows *rows, const char *pa
   DVG_TRY_GOTO(take_shape(f, path));
   for (int d = 0; d < 2; d++)
     DVG_TRY_GOTO(DVG_NEW(&f->batch.pixels[d], BATCH * f->size * f->size * 3, "batch of pairs"));
+  DVG_TRY_GOTO(DVG_NEW(&f->batch.identity, BATCH * f->batch.code, "batch of pairs"));
   list_columns(f);
   if (f->old && !has_columns(f)) dvg_artifact_close(&f->old);
   DVG_TRY_GOTO(dvg_lineage_create(&a, path, "pairs", DVG_PAIRS_VERSION, rows->lineage));
@@ -216,6 +227,7 @@ done:
   if (f) {
     dvg_artifact_close(&f->old);
     for (int d = 0; d < 2; d++) dvg_free(&f->batch.pixels[d]);
+    dvg_free(&f->batch.identity);
   }
   dvg_free(&f);
   return status;

@@ -23,6 +23,8 @@ static const struct dvg_option options[] = {
         "what the decoder's file calls their heads (nir,vis in nir_output, vis_output); \"\": as --domains"),
     DVG_OPTION_REAL(S, width, "width", "1", 0.01, 16, "multiplier of the network's channels"),
     DVG_OPTION_INT(S, size, "size", "128", 32, 1024, "side of the images, a multiple of 32"),
+    DVG_OPTION_INT(S, code, "code", "256", 1, DVG_MAX_CODE,
+                   "values of an identity, and of an attribute code; another recogniser's may have other than 256"),
     DVG_OPTION_LOCAL_FLAG(S, list, "list", "no", "print every key with shape, type and fate; write nothing"),
     DVG_OPTION_LOCAL_FLAG(S, to_torch, "export", "no", "the other way: write a weight file for PyTorch"),
     DVG_OPTION_TEXT(S, part, "part", "",

@@ -13,7 +13,7 @@
 enum dvg_import_net { DVG_IMPORT_NONE, DVG_IMPORT_LIGHTCNN, DVG_IMPORT_SAMPLER, DVG_IMPORT_ENCODER, DVG_IMPORT_DECODER, DVG_IMPORT_GENERATOR };
 
 struct dvg_import_settings {
-  int64_t net, list, to_torch, size;
+  int64_t net, list, to_torch, size, code;
   double width;
   char *in, *out, *encoders, *decoder, *domains, *heads, *part;
 };

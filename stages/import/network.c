@@ -42,8 +42,8 @@ static void add_encoder(struct dvg_import_network *n, const char *prefix) {
 static void add_decoder(struct dvg_import_network *n, const char *prefix) {
   struct dvg_graph *g = n->graph;
   struct dvg_scope s = {&n->params, prefix};
-  int identity = dvg_graph_input(g, "identity", 1, DVG_CODE, 1, 1),
-      z = dvg_graph_input(g, "z", 1, DVG_CODE, 1, 1);
+  int identity = dvg_graph_input(g, "identity", 1, n->file.model.code, 1, 1),
+      z = dvg_graph_input(g, "z", 1, n->file.model.code, 1, 1);
   int style = dvg_graph_input(g, "style", 1, dvg_style_values(n->file.model), 1, 1);
   int features = dvg_decoder(g, s, n->file.model, identity, z, style);
   for (int d = 0; d < DVG_IMPORT_DOMAINS; d++)
@@ -71,10 +71,13 @@ static void add_plain(struct dvg_import_network *n, enum dvg_import_net net) {
 }
 
 enum dvg_status dvg_import_network_name(struct dvg_import_network *n, const struct dvg_import_settings *s) {
-  *n = (struct dvg_import_network){.file = {.model = {s->width, s->size}}};
+  *n = (struct dvg_import_network){.file = {.model = {s->width, s->size, s->code}}};
   dvg_params_init(&n->params);
   snprintf(n->file.net, sizeof n->file.net, "%s", net_names[s->net]);
   if (s->size % 32) return dvg_fail(DVG_ERROR_USAGE, "--size %lld is no multiple of 32", (long long)s->size);
+  if (s->net == DVG_IMPORT_LIGHTCNN && s->code != DVG_CODE)
+    return dvg_fail(DVG_ERROR_USAGE, "--code %lld: embeddings of lightcnn29v2 have %d values", (long long)s->code,
+                    DVG_CODE);
   DVG_TRY(two_names(n->domain, "domains", s->domains));
   if (s->heads[0]) DVG_TRY(two_names(n->head, "heads", s->heads));
   else memcpy(n->head, n->domain, sizeof n->head);

@@ -25,7 +25,8 @@ static int draw_code(struct building *b, struct dvg_scope s, int d) {
   int mean, log_variance;
   char name[64];
   dvg_encoder_posterior(g, s, b->model, b->s->image[d], &mean, &log_variance);
-  b->s->eps[d] = dvg_graph_input(g, named(name, "eps", b->domain[d]), b->set->micro_batch, DVG_CODE, 1, 1);
+  b->s->eps[d] = dvg_graph_input(g, named(name, "eps", b->domain[d]), b->set->micro_batch,
+                              dvg_model_code(b->model), 1, 1);
   b->s->kl_term[d] = (int)dvg_graph_n_terms(g);
   dvg_graph_loss_kl(g, named(name, "kl", b->domain[d]), mean, log_variance, 1 / (double)b->set->batch,
                     b->set->kl);
@@ -78,7 +79,7 @@ static void pixel_losses(struct building *b, int d) {
 }
 
 // Gray versions of the reconstructed and the sampled images of both domains go through the frozen F in one
-// pass.
+// pass. f: F's own embedding of the photograph; f_sampled: the sampled identity, or -1 where that is none of F's.
 static void identity_losses(struct building *b, struct dvg_model recognizer, int f, int f_sampled) {
   struct dvg_graph *g = b->s->graph;
   const struct dvg_generator_settings *set = b->set;
@@ -94,6 +95,7 @@ static void identity_losses(struct building *b, struct dvg_model recognizer, int
   for (int d = 0; d < N_DOMAINS; d++) {
     double weight = set->identity * (d == A ? set->identity_domain : 1);
     dvg_graph_loss_dot(g, named(name, "identity", b->domain[d]), of[d], f, scale, -weight);
+    if (f_sampled < 0) continue;
     dvg_graph_loss_dot(g, named(name, "identity_sampled", b->domain[d]), of[2 + d], f_sampled, scale,
                        -weight * set->identity_sampled);
   }
@@ -129,9 +131,10 @@ static void adversarial_losses(struct building *b, int d) {
 }
 
 enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct dvg_generator_settings *set,
-                                    struct dvg_model recognizer, const struct dvg_model *sampler) {
-  struct building b = {.s = s, .set = set, .model = {set->width, set->size}};
-  int64_t m = set->micro_batch;
+                                    struct dvg_model recognizer, const struct dvg_model *sampler,
+                                    int64_t foreign_code) {
+  struct building b = {.s = s, .set = set, .model = {set->width, set->size, foreign_code}};
+  int64_t m = set->micro_batch, code = dvg_model_code(b.model);
   *s = (struct dvg_generator_step){.eps = {-1, -1}, .kl_term = {-1, -1}, .noise = -1, .identity_sampled = -1};
   dvg_params_init(&s->params);
   dvg_params_init(&s->recognizer);
@@ -141,13 +144,14 @@ enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct d
   DVG_TRY(dvg_graph_create(&s->graph));
   struct dvg_graph *g = s->graph;
   for (int d = 0; d < N_DOMAINS; d++) encode(&b, d);
-  s->identity = dvg_graph_input(g, "identity", m, DVG_CODE, 1, 1);
-  s->swapped = set->pixel_swapped > 0 ? dvg_graph_input(g, "identity_swapped", m, DVG_CODE, 1, 1) : -1;
+  s->identity = dvg_graph_input(g, "identity", m, code, 1, 1);
+  s->photograph = foreign_code ? dvg_graph_input(g, "photograph", m, DVG_CODE, 1, 1) : s->identity;
+  s->swapped = set->pixel_swapped > 0 ? dvg_graph_input(g, "identity_swapped", m, code, 1, 1) : -1;
   int f_sampled;
   if (sampler) {
     s->noise = dvg_graph_input(g, "noise", m, DVG_CODE, 1, 1);
     f_sampled = dvg_identity_sampler(g, (struct dvg_scope){&s->sampler, ""}, *sampler, s->noise);
-  } else f_sampled = s->identity_sampled = dvg_graph_input(g, "identity_sampled", m, DVG_CODE, 1, 1);
+  } else f_sampled = s->identity_sampled = dvg_graph_input(g, "identity_sampled", m, code, 1, 1);
   decode(&b, s->identity, f_sampled, s->swapped);
   char name[64];
   for (int d = 0; d < N_DOMAINS; d++) {
@@ -156,7 +160,7 @@ enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct d
     pixel_losses(&b, d);
     if (set->adversarial > 0) adversarial_losses(&b, d);
   }
-  identity_losses(&b, recognizer, s->identity, f_sampled);
+  identity_losses(&b, recognizer, s->photograph, foreign_code ? -1 : f_sampled);
   dvg_params_freeze(&s->recognizer, "", 1);
   dvg_params_freeze(&s->sampler, "", 1);
   return DVG_OK;

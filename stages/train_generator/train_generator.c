@@ -17,6 +17,9 @@ static const struct dvg_option options[] = {
     DVG_OPTION_PATH(S, sampler, "sampler", "", "weights of the identity sampler F_s"),
     DVG_OPTION_PATH(S, identities, "identities", "",
                     "folder of real identities' features, from dvg-extract, to use in place of --sampler"),
+    DVG_OPTION_PATH(S, image_features, "image-features", "",
+                    "folder of another recogniser's features of --images, of any length, to take as identities in "
+                    "place of the embeddings by --recognizer"),
     DVG_OPTION_TEXT(S, domain, "domain", NULL,
                     "the modality to pair with visible light, as named in the image set (NIR, SKETCH, ...)"),
     DVG_OPTION_TEXT(S, visible, "visible", "VIS", "the domain whose images give the identity"),
@@ -72,8 +75,11 @@ struct job {
   struct dvg_epochs epochs;
   struct dvg_weights recognizer, sampler;
   struct dvg_features identities; // in place of the sampler; else reader NULL
+  struct dvg_features foreign;    // --image-features, or reader NULL
   struct dvg_generator_step step;
   float *identity;       // (N,256): F's embedding of every visible image of the set that is in a pair
+  int64_t code;          // values of a code
+  float *foreign_code;   // (N,code): the foreign feature of each of these, or NULL
   unsigned char *pixels; // one image
   int64_t *other;        // (batch): whose identity each member of a batch takes over
   int64_t n_steps;
@@ -81,6 +87,15 @@ struct job {
 
 static int uses_sampler(const struct job *j) {
   return j->set->sampler[0] != 0;
+}
+
+static int is_foreign(const struct job *j) {
+  return j->set->image_features[0] != 0;
+}
+
+// The identity code of a visible image.
+static const float *code_of(const struct job *j, int64_t row) {
+  return (is_foreign(j) ? j->foreign_code : j->identity) + row * j->code;
 }
 
 // ---- inputs of a micro-batch
@@ -108,7 +123,7 @@ static void fill_swapped(struct job *j, int64_t step, int64_t micro) {
   for (int64_t i = 0; i < set->micro_batch; i++) {
     int64_t row[2];
     draw_pair(j, step * set->batch + j->other[micro * set->micro_batch + i], row);
-    memcpy(swapped + i * DVG_CODE, j->identity + row[1] * DVG_CODE, DVG_CODE * sizeof *swapped);
+    memcpy(swapped + i * j->code, code_of(j, row[1]), (size_t)j->code * sizeof *swapped);
   }
 }
 
@@ -117,7 +132,7 @@ static void fill_eps(struct job *j, int64_t i, int64_t place) {
   struct dvg_rng r;
   dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_ATTRIBUTE, (uint64_t)place);
   for (int d = 0; d < 2; d++)
-    dvg_rng_normals(&r, dvg_graph_values(j->step.graph, j->step.eps[d]) + i * DVG_CODE, DVG_CODE);
+    dvg_rng_normals(&r, dvg_graph_values(j->step.graph, j->step.eps[d]) + i * j->code, j->code);
 }
 
 static void warm_up(struct job *j, int64_t step) {
@@ -132,7 +147,7 @@ static enum dvg_status fill_new_identity(struct job *j, int64_t i, int64_t place
   struct dvg_rng r;
   dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_NOISE, (uint64_t)place);
   if (s->identity_sampled >= 0)
-    return dvg_features_read(dvg_graph_values(s->graph, s->identity_sampled) + i * DVG_CODE, &j->identities,
+    return dvg_features_read(dvg_graph_values(s->graph, s->identity_sampled) + i * j->code, &j->identities,
                              dvg_rng_below(&r, j->identities.n));
   dvg_rng_normals(&r, dvg_graph_values(s->graph, s->noise) + i * DVG_CODE, DVG_CODE);
   return DVG_OK;
@@ -142,11 +157,13 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   struct job *j = job;
   const struct dvg_generator_settings *set = j->set;
   float *f = dvg_graph_values(j->step.graph, j->step.identity);
+  float *photograph = dvg_graph_values(j->step.graph, j->step.photograph);
   for (int64_t i = 0; i < set->micro_batch; i++) {
     int64_t place = step * set->batch + micro * set->micro_batch + i, row[2];
     draw_pair(j, place, row);
     for (int d = 0; d < 2; d++) DVG_TRY(put_image(j, j->step.image[d], i, row[d]));
-    memcpy(f + i * DVG_CODE, j->identity + row[1] * DVG_CODE, DVG_CODE * sizeof *f);
+    memcpy(photograph + i * DVG_CODE, j->identity + row[1] * DVG_CODE, DVG_CODE * sizeof *f);
+    memcpy(f + i * j->code, code_of(j, row[1]), (size_t)j->code * sizeof *f);
     DVG_TRY(fill_new_identity(j, i, place));
     if (j->set->kl > 0) fill_eps(j, i, place);
   }
@@ -212,6 +229,7 @@ static enum dvg_status dump(void *job, struct dvg_artifact *a) {
   DVG_TRY(dvg_artifact_set_real(a, "recognizer_width", j->recognizer.model.width));
   if (uses_sampler(j)) DVG_TRY(dvg_artifact_set_real(a, "sampler_width", j->sampler.model.width));
   DVG_TRY(dvg_artifact_set_text(a, "domain", j->set->domain));
+  if (is_foreign(j)) DVG_TRY(dvg_artifact_set_int(a, "code", j->code));
   return dvg_artifact_set_text(a, "visible", j->set->visible);
 }
 
@@ -230,6 +248,23 @@ static enum dvg_status check_settings(const struct dvg_generator_settings *set) 
              : DVG_OK;
 }
 
+// Whether all identities are of one length, and, as far as their lineage says, of one recogniser.
+static enum dvg_status check_codes(const struct job *j) {
+  const struct dvg_generator_settings *set = j->set;
+  const char *codes = is_foreign(j) ? set->image_features : set->recognizer;
+  if (uses_sampler(j) && j->sampler.model.code != j->code)
+    return dvg_fail(DVG_ERROR_INPUT, "%s: gives identities of %lld values, but those of %s have %lld%s", set->sampler,
+                    (long long)j->sampler.model.code, codes, (long long)j->code,
+                    is_foreign(j) ? "" : " (--image-features takes others)");
+  if (!uses_sampler(j)) DVG_TRY(dvg_features_check_code(&j->identities, j->code, codes));
+  if (!is_foreign(j)) return DVG_OK;
+  DVG_TRY(dvg_features_check_input(&j->foreign, "images", set->images, dvg_artifact_digest(j->images.file)));
+  if (uses_sampler(j)) return DVG_OK;
+  char digest[DVG_DIGEST_TEXT];
+  DVG_TRY(dvg_features_input(digest, &j->foreign, "weights"));
+  return dvg_features_check_input(&j->identities, "weights", set->image_features, digest);
+}
+
 // Whether the inputs fit the settings and each other; finds the people to train on.
 static enum dvg_status check_inputs(void *job) {
   struct job *j = job;
@@ -240,6 +275,7 @@ static enum dvg_status check_inputs(void *job) {
   if (j->images.H < set->size || j->images.W < set->size)
     return dvg_fail(DVG_ERROR_INPUT, "%s: images of %lld x %lld are smaller than --size %lld", set->images,
                     (long long)j->images.W, (long long)j->images.H, (long long)set->size);
+  DVG_TRY(check_codes(j));
   return dvg_pairs_find(&j->pairs, &j->images, set->domain, set->visible);
 }
 
@@ -264,11 +300,57 @@ static enum dvg_status embed_identities(struct job *j) {
   return status;
 }
 
+// Takes the features into their images' rows; has[row] = 1 where there is one.
+static enum dvg_status place_features(struct job *j, const int64_t *source, unsigned char *has) {
+  for (int64_t i = 0; i < j->foreign.n; i++) {
+    if (source[i] < 0 || source[i] >= j->images.N)
+      return dvg_fail(DVG_ERROR_INPUT, "%s: feature %lld is of image %lld of %lld", j->foreign.folder, (long long)i,
+                      (long long)source[i], (long long)j->images.N);
+    DVG_TRY(dvg_features_read(j->foreign_code + source[i] * j->code, &j->foreign, i));
+    has[source[i]] = 1;
+  }
+  for (int64_t i = 0; i < j->pairs.n_items; i++) {
+    const int64_t row = j->pairs.item[i];
+    if (j->images.domain[row] == j->pairs.domain[1] && !has[row])
+      return dvg_fail(DVG_ERROR_INPUT, "%s: has no feature of image %lld of %s", j->foreign.folder, (long long)row,
+                      j->set->images);
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status read_foreign(void *job) {
+  struct job *j = job;
+  int64_t *source = NULL;
+  unsigned char *has = NULL;
+  enum dvg_status status;
+  DVG_TRY_GOTO(DVG_NEW(&source, j->foreign.n, "images of features"));
+  DVG_TRY_GOTO(DVG_NEW(&has, j->images.N, "images of features"));
+  DVG_TRY_GOTO(DVG_NEW(&j->foreign_code, j->images.N * j->code, "features of images"));
+  DVG_TRY_GOTO(dvg_features_sources(source, &j->foreign, 0, j->foreign.n));
+  status = place_features(j, source, has);
+done:
+  dvg_free(&source);
+  dvg_free(&has);
+  return status;
+}
+
+// Collective.
+static enum dvg_status load_foreign(struct job *j) {
+  if (!is_foreign(j)) return DVG_OK;
+  DVG_TRY(dvg_world_root_first(j->w, read_foreign, j));
+  dvg_info("identities are the %lld values of %s; %s judges images of the pairs by its own embeddings, and those of "
+           "sampled identities against each other alone",
+           (long long)j->code, j->set->image_features, j->set->recognizer);
+  return DVG_OK;
+}
+
 static enum dvg_status load(struct job *j) {
   const struct dvg_generator_settings *set = j->set;
   DVG_TRY(dvg_weights_describe(&j->recognizer, j->w, set->recognizer, "lightcnn29v2"));
   if (uses_sampler(j)) DVG_TRY(dvg_weights_describe(&j->sampler, j->w, set->sampler, "identity_sampler"));
   else DVG_TRY(dvg_features_open(&j->identities, j->w, set->identities));
+  if (is_foreign(j)) DVG_TRY(dvg_features_open(&j->foreign, j->w, set->image_features));
+  j->code = is_foreign(j) ? j->foreign.width : DVG_CODE;
   DVG_TRY(dvg_stage_open_images(&j->images, j->w, set->images));
   DVG_TRY(dvg_world_root_first(j->w, check_inputs, j));
   dvg_info("%lld people in both %s and %s, %lld images; %lld people in one of them only are left out",
@@ -278,21 +360,23 @@ static enum dvg_status load(struct job *j) {
   if (status == DVG_OK) status = DVG_NEW(&j->other, set->batch, "exchange of identities");
   if (status == DVG_OK) status = dvg_epochs_init(&j->epochs, (uint64_t)set->train.seed, j->pairs.n_items);
   if (status == DVG_OK)
-    status =
-        dvg_generator_build(&j->step, set, j->recognizer.model, uses_sampler(j) ? &j->sampler.model : NULL);
+    status = dvg_generator_build(&j->step, set, j->recognizer.model, uses_sampler(j) ? &j->sampler.model : NULL,
+                                 is_foreign(j) ? j->code : 0);
   DVG_TRY(dvg_world_agree(j->w, status));
   DVG_TRY(dvg_weights_check(&j->step.recognizer, "", &j->recognizer, j->w, 1));
   if (uses_sampler(j)) DVG_TRY(dvg_weights_check(&j->step.sampler, "", &j->sampler, j->w, 1));
   DVG_TRY(dvg_world_agree(j->w, dvg_graph_plan(j->step.graph, 1)));
   DVG_TRY(dvg_weights_load(&j->step.recognizer, "", &j->recognizer, j->w, 1));
   if (uses_sampler(j)) DVG_TRY(dvg_weights_load(&j->step.sampler, "", &j->sampler, j->w, 1));
+  DVG_TRY(load_foreign(j));
   return embed_identities(j);
 }
 
 static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
   char path[1100], digest[DVG_DIGEST_TEXT];
   struct dvg_weights f = {.net = "generator",
-                          .model = {j->set->width, j->set->size},
+                          .model = {j->set->width, j->set->size, j->code},
+                          .foreign = is_foreign(j),
                           .variational = j->set->kl > 0,
                           .without = "discriminator."};
   char domains[256];
@@ -311,6 +395,8 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   dvg_lineage_add(lineage, "recognizer", set->recognizer, j->recognizer.digest);
   if (uses_sampler(j)) dvg_lineage_add(lineage, "sampler", set->sampler, j->sampler.digest);
   else dvg_lineage_add(lineage, "identities", set->identities, dvg_shard_reader_digest(j->identities.reader));
+  if (is_foreign(j))
+    dvg_lineage_add(lineage, "image-features", set->image_features, dvg_shard_reader_digest(j->foreign.reader));
   int64_t per_epoch = j->pairs.n_items / set->batch;
   j->n_steps = set->steps ? set->steps : set->epochs * (per_epoch > 0 ? per_epoch : 1);
   DVG_TRY(dvg_train_check_dump(j->w, &set->train, j->n_steps));
@@ -355,7 +441,9 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   dvg_epochs_free(&j.epochs);
   dvg_image_set_close(&j.images);
   dvg_features_close(&j.identities);
+  dvg_features_close(&j.foreign);
   dvg_free(&j.identity);
+  dvg_free(&j.foreign_code);
   dvg_free(&j.pixels);
   dvg_free(&j.other);
   return status;

@@ -17,6 +17,12 @@
 //     Both are part of one step and of its exact sum; D's weights and Adam's moments of them are in the checkpoint, and not in generator.h5.
 //   --pixel-swapped 0 --pixel-sampled 0: no pixel terms where there is no photograph to compare with
 // In place of --sampler, in either: --identities, real faces' features for f~ (P, figure 2b), drawn at random.
+//
+// Identities of another recogniser, in either: --image-features has its features of --images, of any length, which take the place of F's embeddings as the codes
+// f and f', and --sampler or --identities give such codes too. F, which the losses need as a network, cannot meet these codes; so it judges by what it can say itself:
+//     cos(F Î_d, F I_b) stands for cos(F Î_d, f), and the terms cos(F Ĩ_d, f~) are left out: that Ĩ_a and Ĩ_b show one person is still asked for, by
+//     cos(F Ĩ_a, F Ĩ_b), but not which. An F taught by the other recogniser (dvg-train-recognizer --distill) judges best.
+// generator.h5 says the length of its codes and that they are foreign.
 #ifndef DVG_STAGES_TRAIN_GENERATOR_H
 #define DVG_STAGES_TRAIN_GENERATOR_H
 
@@ -28,7 +34,7 @@
 
 struct dvg_generator_settings {
   struct dvg_train_settings train;
-  char *images, *recognizer, *sampler, *identities, *domain, *visible;
+  char *images, *recognizer, *sampler, *identities, *image_features, *domain, *visible;
   int64_t epochs, steps, batch, micro_batch, size, rate_batch, rate_warmup;
   double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
   double identity_sampled, kl, kl_warmup, adversarial;
@@ -40,6 +46,7 @@ extern const struct dvg_stage dvg_stage_train_generator;
 struct dvg_generator_step {
   struct dvg_graph *graph;
   struct dvg_params params, recognizer, sampler; // the last two frozen
+  int photograph;                                // input: F I_b where the codes are foreign, else identity, which is that
   int image[2], identity, swapped;               // inputs; swapped -1, and so exchanged, where no loss asks for it
   int noise, identity_sampled;                   // input: the sampler's noise, or f~ itself; the other is -1
   int eps[2], kl_term[2];                        // input and loss term of variational encoders, or -1
@@ -47,9 +54,9 @@ struct dvg_generator_step {
 };
 
 // Not collective. Builds the graph for micro-batches of set->micro_batch; it is still to be planned, for training, and the weights of the frozen networks
-// are to be loaded. sampler NULL: f~ is an input.
+// are to be loaded. sampler NULL: f~ is an input. foreign_code: the length of codes that are not F's embeddings; 0: they are.
 DVG_CHECKED enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct dvg_generator_settings *set,
-                                                struct dvg_model recognizer, const struct dvg_model *sampler);
+                                                struct dvg_model recognizer, const struct dvg_model *sampler, int64_t foreign_code);
 void dvg_generator_free(struct dvg_generator_step *s);
 
 #endif

@@ -331,7 +331,7 @@ static enum dvg_status check_start(const struct job *j) {
 
 static enum dvg_status choose_model(struct job *j) {
   const struct dvg_recognizer_settings *set = j->set;
-  j->model = (struct dvg_model){set->width > 0 ? set->width : 1, set->size > 0 ? set->size : 128};
+  j->model = (struct dvg_model){set->width > 0 ? set->width : 1, set->size > 0 ? set->size : 128, DVG_CODE};
   if (!set->start[0]) return DVG_OK;
   DVG_TRY(dvg_weights_describe(&j->start, j->w, set->start, "lightcnn29v2"));
   j->model = j->start.model;

@@ -49,15 +49,16 @@ struct job {
   struct dvg_spread real, now;
 };
 
-enum dvg_status dvg_sampler_build(struct dvg_sampler_step *s, const struct dvg_sampler_settings *set) {
+enum dvg_status dvg_sampler_build(struct dvg_sampler_step *s, const struct dvg_sampler_settings *set,
+                                  int64_t code) {
   int64_t m = set->micro_batch;
-  struct dvg_model model = {set->width, 32};
+  struct dvg_model model = {set->width, 32, code};
   struct dvg_scope encoder = {&s->params, "encoder."}, decoder = {&s->params, "sampler."};
   double scale = 1 / (double)set->batch;
   int mean, log_variance;
   dvg_params_init(&s->params);
   DVG_TRY(dvg_graph_create(&s->graph));
-  s->feature = dvg_graph_input(s->graph, "feature", m, DVG_CODE, 1, 1);
+  s->feature = dvg_graph_input(s->graph, "feature", m, code, 1, 1);
   s->eps = dvg_graph_input(s->graph, "eps", m, DVG_CODE, 1, 1);
   dvg_identity_encoder(s->graph, encoder, model, s->feature, &mean, &log_variance);
   int noise = dvg_graph_reparam(s->graph, mean, log_variance, s->eps);
@@ -73,9 +74,9 @@ void dvg_sampler_free(struct dvg_sampler_step *s) {
 }
 
 static enum dvg_status build(struct job *j) {
-  struct dvg_model model = {j->set->width, 32};
+  struct dvg_model model = {j->set->width, 32, j->features.width};
   struct dvg_scope decoder = {&j->step.params, "sampler."};
-  DVG_TRY(dvg_sampler_build(&j->step, j->set));
+  DVG_TRY(dvg_sampler_build(&j->step, j->set, j->features.width));
   DVG_TRY(dvg_graph_plan(j->step.graph, 1));
 
   DVG_TRY(dvg_graph_create(&j->sampling));
@@ -97,7 +98,7 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   for (int64_t i = 0; i < j->set->micro_batch; i++) {
     int64_t k = step * j->set->batch + micro * j->set->micro_batch + i;
     int64_t item = j->split.item[dvg_epochs_item(&j->epochs, k)];
-    DVG_TRY(dvg_features_read(feature + i * DVG_CODE, &j->features, item));
+    DVG_TRY(dvg_features_read(feature + i * j->features.width, &j->features, item));
     struct dvg_rng r;
     dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_ATTRIBUTE, (uint64_t)k);
     dvg_rng_normals(&r, eps + i * DVG_CODE, DVG_CODE);
@@ -112,9 +113,9 @@ static enum dvg_status read_people(struct dvg_identities *out, const struct job 
   const struct dvg_split *s = &j->split;
   float *x = NULL;
   int64_t n = s->n_people[held] < N_SPREAD ? s->n_people[held] : N_SPREAD;
-  enum dvg_status status = DVG_NEW(&x, n * DVG_CODE, "features");
+  enum dvg_status status = DVG_NEW(&x, n * j->features.width, "features");
   for (int64_t i = 0; i < n && status == DVG_OK; i++)
-    status = dvg_features_read(x + i * DVG_CODE, &j->features, s->people[held][i]);
+    status = dvg_features_read(x + i * j->features.width, &j->features, s->people[held][i]);
   *out = (struct dvg_identities){x, n};
   if (status != DVG_OK) dvg_free(&x);
   return status;
@@ -152,7 +153,7 @@ static enum dvg_status measure_real(void *job) {
         DVG_ERROR_INPUT, "%s: --held-out %g leaves %lld people to compare with, more than %d are needed",
         j->set->features, j->set->held_out, (long long)j->split.n_people[1], DVG_IDENTITY_NEIGHBOURS);
   DVG_TRY(read_people(&real, j, reference(j)));
-  enum dvg_status status = dvg_spread_of(&j->real, real.x, real.n, DVG_CODE);
+  enum dvg_status status = dvg_spread_of(&j->real, real.x, real.n, j->features.width);
   forget(&real);
   return status;
 }
@@ -164,7 +165,7 @@ static enum dvg_status measure_sampled(struct job *j) {
     dvg_rng_normals(&r, dvg_graph_values(j->sampling, j->noise) + i * DVG_CODE, DVG_CODE);
   }
   dvg_graph_forward(j->sampling);
-  return dvg_spread_of(&j->now, dvg_graph_values(j->sampling, j->sampled), N_SPREAD, DVG_CODE);
+  return dvg_spread_of(&j->now, dvg_graph_values(j->sampling, j->sampled), N_SPREAD, j->features.width);
 }
 
 // At the end of an epoch past the warm-up: rank 0 looks at the spread and decides for all.
@@ -195,7 +196,7 @@ static enum dvg_status sheet(void *job, int64_t step, const char *path) {
 // The decoder alone: the encoder stays in the checkpoint.
 static enum dvg_status save(struct job *j, const struct dvg_lineage *lineage) {
   char path[1100], digest[DVG_DIGEST_TEXT];
-  struct dvg_weights f = {.net = "identity_sampler", .model = {j->set->width, 32}};
+  struct dvg_weights f = {.net = "identity_sampler", .model = {j->set->width, 32, j->features.width}};
   snprintf(path, sizeof path, "%s/sampler.h5", j->set->train.out);
   DVG_TRY(dvg_weights_save(path, &j->step.params, "sampler.", &f, lineage, digest));
   dvg_info("%s: %s", path, digest);
@@ -215,7 +216,7 @@ static enum dvg_status report(struct job *j) {
   if (reference(j)) DVG_TRY_GOTO(read_people(&real, j, 1));
   DVG_TRY_GOTO(measure_sampled(j));
   struct dvg_identities sampled = {dvg_graph_values(j->sampling, j->sampled), N_SPREAD};
-  DVG_TRY_GOTO(dvg_identity_report_of(&r, reference(j) ? real : training, sampled, training, DVG_CODE));
+  DVG_TRY_GOTO(dvg_identity_report_of(&r, reference(j) ? real : training, sampled, training, j->features.width));
   DVG_TRY_GOTO(dvg_identity_report_write(&r, j->set->train.out));
   dvg_info(
       "identities, real and sampled: nearest other %.3f, %.3f; nearest trained on %.3f, %.3f; coverage %.2f, "

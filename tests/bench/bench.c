@@ -236,7 +236,7 @@ static enum dvg_status build_sampler(struct net *n) {
 static enum dvg_status build_sampler_training(struct net *n) {
   const struct dvg_sampler_settings set = {
       .batch = n->N, .micro_batch = n->N, .kl = 0.002, .width = n->model.width};
-  enum dvg_status status = dvg_sampler_build(&n->sampler, &set);
+  enum dvg_status status = dvg_sampler_build(&n->sampler, &set, DVG_CODE);
   n->g = n->sampler.graph;
   n->params = &n->sampler.params;
   n->adam = 1;
@@ -260,7 +260,7 @@ static enum dvg_status build_generator(struct net *n) {
                                              .identity = 0.1,
                                              .identity_domain = 1,
                                              .identity_pair = 0.05};
-  enum dvg_status status = dvg_generator_build(&n->generator, &set, n->model, &n->model);
+  enum dvg_status status = dvg_generator_build(&n->generator, &set, n->model, &n->model, 0);
   n->g = n->generator.graph;
   n->params = &n->generator.params;
   n->adam = 1;
@@ -413,7 +413,7 @@ static enum dvg_status answer(struct result *r, const char *name, double seconds
 
 int main(int argc, char **argv) {
   dvg_log_setup("bench", 0, 1);
-  const struct dvg_model model = {argc == 4 ? atof(argv[1]) : 0, argc == 4 ? atoll(argv[2]) : 0};
+  const struct dvg_model model = {argc == 4 ? atof(argv[1]) : 0, argc == 4 ? atoll(argv[2]) : 0, 0};
   const int64_t N = argc == 4 ? atoll(argv[3]) : 0;
   if (!(model.width > 0) || model.size <= 0 || N <= 0) {
     fprintf(stderr, "usage: bench WIDTH SIZE BATCH\n");

@@ -198,6 +198,6 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: dump_networks FILE.h5 WIDTH SIZE BATCH\n");
     return DVG_ERROR_USAGE;
   }
-  struct dump d = {.model = {atof(argv[2]), atoll(argv[3])}, .N = atoll(argv[4])};
+  struct dump d = {.model = {atof(argv[2]), atoll(argv[3]), 0}, .N = atoll(argv[4])};
   return (int)dump_file(&d, argv[1]);
 }

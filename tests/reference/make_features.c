@@ -23,7 +23,7 @@ static const struct dvg_option options[] = {
     DVG_OPTION_INT(struct settings, items, "items", "100", 1, 1000000000, "features"),
     DVG_OPTION_INT(struct settings, people, "people", "10", 1, 1000000000, "people"),
     DVG_OPTION_INT(struct settings, first, "first-person", "0", 0, 1000000000, "number of the first one"),
-    DVG_OPTION_INT(struct settings, width, "width", "256", 1, 4096, "values of a feature"),
+    DVG_OPTION_INT(struct settings, width, "width", "256", 1, 65536, "values of a feature"),
     DVG_OPTION_REAL(struct settings, noise, "noise", "1", 0, 100, "an item's own part, relative to its person's"),
     DVG_OPTION_INT(struct settings, seed, "seed", "1", 0, 9e15, "seed of the items"),
     DVG_OPTION_INT(struct settings, per_shard, "per-shard", "8192", 1, ROOM, "items of a shard"),

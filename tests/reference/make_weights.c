@@ -10,7 +10,7 @@ enum { LIGHTCNN, SAMPLER, GENERATOR };
 static const char *const net_names[] = {"lightcnn29v2", "identity_sampler", "generator"};
 
 struct settings {
-  int64_t net, size, classes, seed, variational;
+  int64_t net, size, code, classes, seed, variational;
   double width;
   char *domains, *out;
 };
@@ -20,6 +20,7 @@ static const struct dvg_option options[] = {
                       "network"),
     DVG_OPTION_REAL(struct settings, width, "width", "0.25", 0.01, 16, "multiplies the channels"),
     DVG_OPTION_INT(struct settings, size, "size", "64", 32, 1024, "side of the image, a multiple of 32"),
+    DVG_OPTION_INT(struct settings, code, "code", "256", 1, 4096, "values of codes, but for lightcnn29v2"),
     DVG_OPTION_INT(struct settings, classes, "classes", "0", 0, 10000000,
                    "lightcnn29v2: classes; 0: no classifier"),
     DVG_OPTION_TEXT(struct settings, domains, "domains", "nir,vis", "generator: domains, lower case"),
@@ -44,7 +45,7 @@ static void build_generator(struct dvg_graph *g, struct dvg_params *p, const str
                             struct dvg_model m) {
   char domains[256], prefix[300], *rest = NULL;
   snprintf(domains, sizeof domains, "%s", s->domains);
-  int identity = dvg_graph_input(g, "identity", 1, DVG_CODE, 1, 1);
+  int identity = dvg_graph_input(g, "identity", 1, m.code, 1, 1);
   for (char *name = strtok_r(domains, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
     snprintf(prefix, sizeof prefix, "encoder.%s.", name);
     struct dvg_scope encoder = {p, prefix}, decoder = {p, "decoder."};
@@ -61,7 +62,7 @@ static void build_generator(struct dvg_graph *g, struct dvg_params *p, const str
 
 static enum dvg_status make(const struct dvg_options *o) {
   const struct settings *s = o->values;
-  struct dvg_weights file = {.model = {s->width, s->size}, .classes = s->net == LIGHTCNN ? s->classes : 0};
+  struct dvg_weights file = {.model = {s->width, s->size, s->code}, .classes = s->net == LIGHTCNN ? s->classes : 0};
   struct dvg_params p;
   struct dvg_graph *g = NULL;
   struct dvg_lineage l = {0};

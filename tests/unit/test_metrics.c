@@ -332,10 +332,10 @@ static void mis_of_pairs(void) {
       for (int k = 0; k < DVG_CODE; k++) sum += (double)vector[i * DVG_CODE + k] * vector[j * DVG_CODE + k];
       n_pairs++;
     }
-  CHECK_OK(dvg_pair_mis(&mis, vector, same, N, IDENTITIES));
+  CHECK_OK(dvg_pair_mis(&mis, vector, DVG_CODE, same, N, IDENTITIES));
   CU_ASSERT_TRUE(fabs(mis - sum / (double)n_pairs) <= 1e-10);
   for (int i = 0; i < N; i++) same[i] = 0;
-  CHECK_OK(dvg_pair_mis(&mis, vector, same, N, 1));
+  CHECK_OK(dvg_pair_mis(&mis, vector, DVG_CODE, same, N, 1));
   CU_ASSERT_TRUE(isnan(mis));
 }
 

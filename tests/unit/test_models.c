@@ -10,7 +10,7 @@
 #include "common/nn/layers.h"
 #include "tests/check.h"
 
-static const struct dvg_model published = {1, 128}, small = {0.25, 64};
+static const struct dvg_model published = {1, 128, 0}, small = {0.25, 64, 0};
 
 struct net {
   struct dvg_graph *g;
@@ -239,10 +239,10 @@ static void small_sizes(void) {
 static void scaled_channels(void) {
   CU_ASSERT_EQUAL(dvg_model_channels(published, 48), 48);
   CU_ASSERT_EQUAL(dvg_model_channels(small, 48), 12);
-  CU_ASSERT_EQUAL(dvg_model_channels((struct dvg_model){0.3, 64}, 48), 14); // 14.4
-  CU_ASSERT_EQUAL(dvg_model_channels((struct dvg_model){0.3, 64}, 32), 10); // 9.6
-  CU_ASSERT_EQUAL(dvg_model_channels((struct dvg_model){0.001, 64}, 48), 1);
-  CU_ASSERT_EQUAL(dvg_model_channels((struct dvg_model){2, 64}, 48), 96);
+  CU_ASSERT_EQUAL(dvg_model_channels((struct dvg_model){0.3, 64, 0}, 48), 14); // 14.4
+  CU_ASSERT_EQUAL(dvg_model_channels((struct dvg_model){0.3, 64, 0}, 32), 10); // 9.6
+  CU_ASSERT_EQUAL(dvg_model_channels((struct dvg_model){0.001, 64, 0}, 48), 1);
+  CU_ASSERT_EQUAL(dvg_model_channels((struct dvg_model){2, 64, 0}, 48), 96);
 }
 
 // ---- what comes out
