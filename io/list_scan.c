@@ -130,6 +130,35 @@ static enum dvg_status scan_domains(struct scan *s, char *domains) {
   return DVG_OK;
 }
 
+// Whether a folder has folders of the n-th level below it.
+static enum dvg_status has_folders(int *found, const char *path, int n) {
+  struct dirent **entries = NULL;
+  int n_entries = 0;
+  enum dvg_status status = DVG_OK;
+  *found = is_folder(path) && n == 0;
+  if (*found || !is_folder(path)) return DVG_OK;
+  DVG_TRY(list_folder(path, is_visible, &entries, &n_entries));
+  for (int i = 0; i < n_entries && !*found && status == DVG_OK; i++) {
+    char *below = NULL;
+    status = dvg_text(&below, "%s/%s", path, entries[i]->d_name);
+    if (status == DVG_OK) status = has_folders(found, below, n - 1);
+    dvg_free(&below);
+  }
+  free_entries(entries, n_entries);
+  return status;
+}
+
+// A folder of which no image comes: what looks like DOMAIN/PERSON has to be told.
+static enum dvg_status check_depth(const char *root) {
+  int found;
+  DVG_TRY(has_folders(&found, root, 2));
+  if (!found) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT,
+                  "%s: no image in its folders, which hold folders: if they are DOMAIN/PERSON, name the domains "
+                  "(--domains NIR,VIS; of dvg-extract --domain)",
+                  root);
+}
+
 // Whether one of the comma-separated domains is a folder of the root, and how many there are.
 static enum dvg_status count_domains(const char *root, const char *domains, int *n, int *n_folders) {
   *n = *n_folders = 0;
@@ -160,7 +189,9 @@ enum dvg_status dvg_list_scan(struct dvg_list *list, const char *root, const str
     status = scan_domains(&s, copy);
   } else {
     status = add(&s.list, n == 1 ? "\tpath\tidentity\tdomain\n" : "\tpath\tidentity\n");
+    size_t n_header = s.list.n;
     if (status == DVG_OK) status = scan_people(&s, "", n == 1 ? copy : NULL);
+    if (status == DVG_OK && s.list.n == n_header) status = check_depth(root);
   }
   if (status == DVG_OK) {
     status = dvg_list_parse(list, s.list.bytes, root, root, filter);

@@ -130,6 +130,11 @@ expect_fail "no landmarks for one" 3 "set.rec:3: there are no landmarks" extract
 expect_fail "no source" 2 "give one of --images, --list, --folder, --rec, --tar" extract 3 x
 expect_fail "two sources" 2 "give one of" extract 0 x --rec set/set.rec --tar all.tar
 expect_fail "two domains in RecordIO" 2 "tells no domains" extract 0 x --rec set/set.rec --domain VIS,NIR
+expect_fail "folders of domains" 3 "set: no image in its folders, which hold folders: if they are DOMAIN/PERSON, name the domains .--domains" \
+  pack 3 x.h5 --folder set
+expect_fail "folders of domains, to extract" 3 "set: no image in its folders, .*dvg-extract --domain" extract 2 x --folder set
+mkdir -p bare/p01 bare/p02 && touch bare/p01/notes.txt bare/file
+expect_fail "folders without images" 3 "bare: no image .of those wanted. is listed" pack 2 x.h5 --folder bare
 expect_fail "no file" 4 "nothing.rec" extract 3 x --rec nothing.rec
 expect_fail "no RecordIO" 3 "all.tar" extract 0 x --rec all.tar
 
