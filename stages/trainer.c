@@ -22,7 +22,8 @@ struct loop {
   float *moment1, *moment2; // (slices.n_own): of this rank's slices; moment2 NULL for SGD
   struct dvg_reduce reduce;
   enum dvg_status status; // of the present micro-batch
-  struct dvg_reduce_span *spans;
+  struct dvg_reduce_span *spans; // (n_spans) the trained parameters
+  int64_t n_spans;
   const char *term_names[MAX_TERMS];
   double sum[MAX_TERMS]; // of the terms since the last log line
   int64_t n_summed;
@@ -62,22 +63,21 @@ void dvg_params_share(struct dvg_params *p, const struct dvg_world *w) {
 static enum dvg_status find_trained(struct loop *l) {
   const struct dvg_params *p = l->t->params;
   struct dvg_train_state *s = &l->state;
-  int64_t n_spans = 0;
   DVG_TRY(DVG_NEW(&l->spans, p->n_params, "gradient spans"));
   for (int64_t i = 0; i < p->n_params; i++) {
     const struct dvg_param *q = &p->list[i];
     if (q->frozen) continue;
-    if (n_spans == 0) s->first = q->first;
+    if (l->n_spans == 0) s->first = q->first;
     if (q->first != s->first + s->count)
       return dvg_fail(DVG_ERROR_INTERNAL, "trained parameters do not lie side by side at %s", q->name);
-    l->spans[n_spans++] = (struct dvg_reduce_span){q->name, q->first - s->first, q->count};
+    l->spans[l->n_spans++] = (struct dvg_reduce_span){q->name, q->first - s->first, q->count};
     s->count += q->count;
   }
   DVG_TRY(dvg_slices_create(&l->slices, l->t->world, s->count, DVG_BUCKET));
   DVG_TRY(DVG_NEW(&l->moment1, l->slices.n_own, "optimiser state"));
   if (l->t->optimizer == DVG_ADAM) DVG_TRY(DVG_NEW(&l->moment2, l->slices.n_own, "optimiser state"));
   DVG_TRY(dvg_reduce_create(&l->reduce, &l->slices, dvg_graph_n_terms(l->t->graph), l->t->n_micro, l->spans,
-                            n_spans));
+                            l->n_spans));
   s->moment1 = dvg_reduce_room(&l->reduce);
   s->moment2 = l->moment2 ? s->moment1 + s->count : NULL;
   l->reduce.where = l->where;
@@ -209,18 +209,36 @@ static struct dvg_slice own_slice(const struct loop *l, int64_t bucket) {
   return dvg_slices_at(&l->slices, bucket, l->slices.rank);
 }
 
+static void update_values(struct loop *l, struct dvg_slice s, double rate) {
+  struct dvg_trainer *t = l->t;
+  float *value = t->params->value + l->state.first + s.first;
+  const float *gradient = t->params->gradient + l->state.first + s.first;
+  t->sgd.rate = t->adam.rate = rate;
+  if (t->optimizer == DVG_ADAM)
+    dvg_adam_step(&t->adam, value, l->moment1 + s.place, l->moment2 + s.place, gradient, s.count,
+                  l->state.step + 1);
+  else dvg_sgd_step(&t->sgd, value, l->moment1 + s.place, gradient, s.count);
+}
+
+// A slice parameter by parameter, each at its rate.
+static void update_apart(struct loop *l, struct dvg_slice s, double rate) {
+  const char *apart = l->t->apart;
+  for (int64_t k = 0; k < l->n_spans; k++) {
+    const struct dvg_reduce_span *p = &l->spans[k];
+    const int64_t first = p->first > s.first ? p->first : s.first, end = s.first + s.count,
+                  last = p->first + p->count < end ? p->first + p->count : end;
+    if (first >= last) continue;
+    const struct dvg_slice part = {.first = first, .place = s.place + first - s.first, .count = last - first};
+    update_values(l, part, strncmp(p->name, apart, strlen(apart)) == 0 ? rate * l->t->apart_rate : rate);
+  }
+}
+
 // This rank's slices; dvg_slices_share makes them all ranks'.
 static void update(struct loop *l, double rate) {
-  struct dvg_trainer *t = l->t;
-  t->sgd.rate = t->adam.rate = rate;
   for (int64_t b = 0; b < l->slices.n_buckets; b++) {
     const struct dvg_slice s = own_slice(l, b);
-    float *value = t->params->value + l->state.first + s.first;
-    const float *gradient = t->params->gradient + l->state.first + s.first;
-    if (t->optimizer == DVG_ADAM)
-      dvg_adam_step(&t->adam, value, l->moment1 + s.place, l->moment2 + s.place, gradient, s.count,
-                    l->state.step + 1);
-    else dvg_sgd_step(&t->sgd, value, l->moment1 + s.place, gradient, s.count);
+    if (l->t->apart) update_apart(l, s, rate);
+    else update_values(l, s, rate);
   }
 }
 

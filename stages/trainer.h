@@ -75,6 +75,8 @@ struct dvg_trainer {
   enum dvg_optimizer optimizer;
   struct dvg_sgd sgd; // rate is overwritten by `rate`
   struct dvg_adam adam;
+  const char *apart;  // parameters whose names begin so learn at `apart_rate` times the rate; NULL: none
+  double apart_rate;
 
   void *job;
   double (*rate)(void *job, int64_t step); // learning rate of a step, steps count from 0

@@ -59,6 +59,8 @@ static const struct dvg_option options[] = {
                     "part of the steps over which the KL weight rises from 0"),
     DVG_OPTION_REAL(S, adversarial, "adversarial", "0", 0, 1e6,
                     "weight of the adversarial loss of images with a sampled identity; 0: no discriminators"),
+    DVG_OPTION_REAL(S, discriminator_rate, "discriminator-rate", "1", 0, 1000,
+                    "what the discriminators' learning rate is, times --rate"),
     DVG_OPTION_END};
 #undef S
 
@@ -415,6 +417,8 @@ static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
                           .n_micro = set->batch / set->micro_batch,
                           .optimizer = DVG_ADAM,
                           .adam = {.beta1 = 0.5, .beta2 = 0.999, .eps = 1e-8},
+                          .apart = set->discriminator_rate != 1 ? "discriminator." : NULL,
+                          .apart_rate = set->discriminator_rate,
                           .job = j,
                           .rate = rate_at,
                           .fill = fill,

@@ -14,7 +14,7 @@
 //   --adversarial > 0: a discriminator D_d a domain (common/models/models.h) with the logistic loss, sp(x) = log(1 + exp(x)), means over patches:
 //       adversarial * sum_d sp(-D_d(Ĩ_d))                     trains the generator alone: images that no pixel term holds shall look like photographs;
 //       sum_d ( sp(-D_d(I_d)) + sp(D_d(Ĩ_d)) )                trains the discriminators alone
-//     Both are part of one step and of its exact sum; D's weights and Adam's moments of them are in the checkpoint, and not in generator.h5.
+//     at a rate of their own, --discriminator-rate times the generator's. Both are part of one step and of its exact sum; D's weights and Adam's moments of them are in the checkpoint, and not in generator.h5.
 //   --pixel-swapped 0 --pixel-sampled 0: no pixel terms where there is no photograph to compare with
 // In place of --sampler, in either: --identities, real faces' features for f~ (P, figure 2b), drawn at random.
 //
@@ -37,7 +37,7 @@ struct dvg_generator_settings {
   char *images, *recognizer, *sampler, *identities, *image_features, *domain, *visible;
   int64_t epochs, steps, batch, micro_batch, size, rate_batch, rate_warmup;
   double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
-  double identity_sampled, kl, kl_warmup, adversarial;
+  double identity_sampled, kl, kl_warmup, adversarial, discriminator_rate;
 };
 
 extern const struct dvg_stage dvg_stage_train_generator;

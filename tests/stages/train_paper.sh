@@ -44,7 +44,7 @@ steps=2
 check "the generator" run 0 dvg-inspect on0/generator.h5 --list
 says "is variational" "variational +1"
 says "has log-variances" "encoder.nir.fc_log_variance.weight"
-if grep -q discriminator. "$output"; then report bad "the generator" "has discriminators in it"; else report good; fi
+if grep -q 'discriminator\.' "$output"; then report bad "the generator" "has discriminators in it"; else report good; fi
 check "the checkpoint" run 0 dvg-inspect on0/generator.checkpoint.h5 --list
 says "has the discriminators' momentum" "moment2/discriminator.nir.conv.3.weight"
 
@@ -57,6 +57,36 @@ if grep -qE "variational|variance" "$output"; then report bad "the public code's
 public "variational" "$losses $swapped $kl" --kl 0.01
 public "adversarial" "$losses $swapped $judges" --adversarial 0.1
 public "no swapped pixels" "$losses" --pixel-swapped 0
+
+# ---- the discriminators' own rate
+
+for n in 0 2 3; do check "own rate on $n" train $n rate$n --discriminator-rate 0.25; done
+for n in 2 3; do same "own rate on $n" rate$n rate0; done
+if [ $has_h5py = yes ]; then
+  for rate in 1 0.25 0; do
+    train 2 first$rate --discriminator-rate $rate --stop-after 1 --dump-step 1 --dump first$rate.h5 >"$output" 2>"$output.err"
+    is "one step at $rate" $? 75
+  done
+  cat >rates.py <<'END_PYTHON'
+import h5py, numpy as np
+def datasets(group):
+    found = {}
+    group.visititems(lambda name, item: found.update({name: item[()].astype("f8")}) if isinstance(item, h5py.Dataset) else None)
+    return found
+def moved(rate): # by Adam's first step
+    after, before = (datasets(h5py.File(f)["weight"]) for f in (f"first{rate}/generator.checkpoint.h5", f"first{rate}.h5"))
+    return {name: after[name] - before[name] for name in after}
+whole, quarter, none = moved("1"), moved("0.25"), moved("0")
+judges = [name for name in whole if name.startswith("discriminator.")]
+assert len(judges) == 20 and len(whole) > 100
+for name in whole:
+    if name in judges:
+        assert np.abs(whole[name]).max() > 1e-4 and np.abs(quarter[name] - whole[name] / 4).max() < 1e-7 and not none[name].any(), name
+    else:
+        assert (quarter[name] == whole[name]).all() and (none[name] == whole[name]).all(), name
+END_PYTHON
+  check "own rate: a step" $python rates.py
+fi
 
 # ---- real people's features in place of the sampler
 
