@@ -68,5 +68,12 @@ expect_fail "a condition on images" 2 "choose among pairs, toy.h5 holds images" 
 expect_fail "a condition on no pairs" 2 "choose among --pairs, which are not used" train 2 no --contrast none --where 'number < 3'
 expect_fail "too few impostors" 3 "features: a FAR of 1e-06 needs 1000000 pairs of different people, there are 240" judge 2 no --leak-far 1e-6
 expect_fail "no training identities" 4 "absent/index.h5: cannot open" judge 2 no --training absent
+# Cosines between embeddings by different weights mean nothing.
+check "features by others" run 2 dvg-extract --images toy.h5 --weights f.h5 --per-shard 8 --out theirs
+expect_fail "training identities by other weights" 3 'theirs: was made with other weights \([0-9a-f]{12}\.\.\.\) than judge.h5 \([0-9a-f]{12}\.\.\.\)' \
+  judge 3 no --training theirs
+run 0 make_features --items 40 --width 64 --out short >/dev/null
+expect_fail "training identities of another length" 3 "short: has features of 64 values, but identities of judge.h5 have 256" judge 2 no --training short
+absent "nothing is judged then" no/evaluation.h5 no/scores.h5
 expect_fail "training identities of no pairs" 2 "training is for --pairs" run 2 dvg-evaluate --images toy.h5 --weights f.h5 --training features --out no
 summary
