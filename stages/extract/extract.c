@@ -7,19 +7,23 @@
 #include "io/shards.h"
 #include "mpi/distribute.h"
 #include "stages/embed.h"
+#include "stages/embeddings.h"
 #include "stages/intake.h"
 #include "stages/plan.h"
 
 enum { VERSION = 1, MAX_WHERE = 4096 };
 
 struct settings {
-  char *images, *list, *folder, *rec, *tar, *landmarks, *weights, *domain, *where, *out, *part;
+  char *images, *list, *folder, *rec, *tar, *landmarks, *weights, *embeddings, *domain, *where, *out, *part;
   int64_t fit, skip_bad, per_shard, plan;
 };
 
 static const struct dvg_option options[] = {
     DVG_SOURCE_OPTIONS(struct settings),
-    DVG_OPTION_PATH(struct settings, weights, "weights", NULL, "weights of the recogniser (lightcnn29v2)"),
+    DVG_OPTION_PATH(struct settings, weights, "weights", "", "weights of the recogniser (lightcnn29v2)"),
+    DVG_OPTION_PATH(struct settings, embeddings, "embeddings", "",
+                    "in place of --weights: HDF5 file of another recogniser's embeddings of these images, of any length "
+                    "(datasets feature (n,L) and, unless in the images file's order, path (n))"),
     DVG_OPTION_TEXT(struct settings, domain, "domain", "", "take images of this domain only; none: all"),
     DVG_OPTION_TEXT(struct settings, where, "where", "",
                     "rows to take, by columns of a TSV: column=value[,value...][;column=value]"),
@@ -40,17 +44,49 @@ struct job {
   const struct settings *s;
   const struct dvg_world *w;
   struct dvg_intake in;
-  struct dvg_embedder embedder;
+  struct dvg_embedder embedder;     // graph NULL with --embeddings
+  struct dvg_embeddings embeddings; // file NULL with --weights
+  int64_t width;                    // values of a feature
   struct dvg_lineage lineage;
   struct dvg_shards shards;
   unsigned char *pending;     // (n_shards)
-  float *features;            // (per_shard,256) of the shard at work
+  float *features;            // (per_shard,width) of the shard at work
   int64_t *identity, *place;  // (per_shard)
   char read[DVG_DIGEST_TEXT]; // digest of the files that the shard at work was made from
   int64_t bad_item;           // one that could not be made into a frame, which was not said yet; or -1
 };
 
 // ---- inputs
+
+static int takes_embeddings(const struct job *j) {
+  return j->s->embeddings[0] != 0;
+}
+
+static enum dvg_status check_settings(const struct job *j) {
+  const struct settings *s = j->s;
+  if (!s->weights[0] == !s->embeddings[0])
+    return dvg_fail(DVG_ERROR_USAGE, "give one source of features, --weights or --embeddings");
+  if (takes_embeddings(j) && (s->fit != DVG_FIT_NONE || s->landmarks[0] || s->skip_bad))
+    return dvg_fail(DVG_ERROR_USAGE, "--fit, --landmarks and --skip-bad are for images that are looked at: --embeddings "
+                                     "has the features already");
+  return DVG_OK;
+}
+
+static enum dvg_status open_embeddings(void *context) {
+  struct job *j = context;
+  return dvg_embeddings_open(&j->embeddings, j->s->embeddings, &j->in.source, j->in.items, j->in.n_items);
+}
+
+// Collective. The network, or what another one gave.
+static enum dvg_status open_recognizer(struct job *j) {
+  if (!takes_embeddings(j)) {
+    j->width = DVG_CODE;
+    return dvg_embedder_create(&j->embedder, j->w, j->s->weights);
+  }
+  DVG_TRY(dvg_world_root_first(j->w, open_embeddings, j));
+  j->width = j->embeddings.width;
+  return DVG_OK;
+}
 
 // Collective.
 static enum dvg_status open_source(struct job *j) {
@@ -99,18 +135,21 @@ static enum dvg_status digest_landmarks(char digest[DVG_DIGEST_TEXT], const char
 
 // Collective. Rank 0 computes the digests of what is the same for all.
 static enum dvg_status add_inputs(struct job *j, const struct dvg_options *o) {
-  char digests[2][DVG_DIGEST_TEXT] = {"", ""};
+  char digests[3][DVG_DIGEST_TEXT] = {"", "", ""};
   enum dvg_status status = DVG_OK;
   if (j->w->rank == 0)
     status = dvg_source_digest(digests[0], &j->in.source, j->in.items, j->in.sizes, j->in.n_items);
   if (j->w->rank == 0 && status == DVG_OK && *j->s->landmarks)
     status = digest_landmarks(digests[1], j->s->landmarks);
+  if (j->w->rank == 0 && status == DVG_OK && takes_embeddings(j))
+    status = dvg_embeddings_digest(digests[2], &j->embeddings);
   DVG_TRY(dvg_world_agree(j->w, status));
   dvg_world_broadcast(j->w, digests, sizeof digests, 0);
   DVG_TRY(dvg_world_agree(j->w, dvg_lineage_init(&j->lineage, o)));
   dvg_lineage_add(&j->lineage, "images", j->in.source.path, digests[0]);
   if (*j->s->landmarks) dvg_lineage_add(&j->lineage, "landmarks", j->s->landmarks, digests[1]);
-  dvg_lineage_add(&j->lineage, "weights", j->s->weights, j->embedder.file.digest);
+  if (takes_embeddings(j)) dvg_lineage_add(&j->lineage, "weights", j->s->embeddings, digests[2]);
+  else dvg_lineage_add(&j->lineage, "weights", j->s->weights, j->embedder.file.digest);
   return DVG_OK;
 }
 
@@ -162,6 +201,13 @@ static enum dvg_status check_embeddings(const struct job *j, const int64_t *item
                   where);
 }
 
+// Rows of --embeddings.
+static enum dvg_status take_items(struct job *j, int64_t first, int64_t n) {
+  for (int64_t i = 0; i < n; i++)
+    DVG_TRY(dvg_embeddings_read(j->features + i * j->width, &j->embeddings, first + i));
+  return dvg_world_stop_flag() ? DVG_STOPPED : DVG_OK;
+}
+
 static enum dvg_status embed_items(struct job *j, int64_t first, int64_t n, struct dvg_digest *read) {
   const int64_t *items = j->in.items + first;
   for (int64_t i = 0; i < n; i += j->embedder.batch) {
@@ -172,18 +218,24 @@ static enum dvg_status embed_items(struct job *j, int64_t first, int64_t n, stru
     dvg_embed_run(&j->embedder, count, out);
     DVG_TRY(check_embeddings(j, items + i, count, out));
   }
+  return DVG_OK;
+}
+
+static void name_items(struct job *j, int64_t first, int64_t n) {
+  const int64_t *items = j->in.items + first;
   for (int64_t i = 0; i < n; i++) {
     j->identity[i] = j->in.source.identity[items[i]];
     j->place[i] = j->in.source.place[items[i]];
   }
-  return DVG_OK;
 }
 
 static enum dvg_status embed_shard(struct job *j, int64_t shard) {
+  const int64_t first = dvg_shards_first(&j->shards, shard), n = dvg_shards_rows(&j->shards, shard);
   struct dvg_digest read = {0};
+  name_items(j, first, n);
+  if (takes_embeddings(j)) return take_items(j, first, n);
   DVG_TRY(dvg_digest_begin(&read));
-  enum dvg_status status =
-      embed_items(j, dvg_shards_first(&j->shards, shard), dvg_shards_rows(&j->shards, shard), &read);
+  enum dvg_status status = embed_items(j, first, n, &read);
   if (status == DVG_OK) status = dvg_digest_end(&read, j->read);
   dvg_digest_drop(&read);
   return status;
@@ -191,12 +243,15 @@ static enum dvg_status embed_shard(struct job *j, int64_t shard) {
 
 static enum dvg_status fill_shard(struct dvg_artifact *a, const struct job *j, int64_t shard) {
   int64_t first = dvg_shards_first(&j->shards, shard), n = dvg_shards_rows(&j->shards, shard);
-  const int64_t feature[] = {n, DVG_CODE};
+  const int64_t feature[] = {n, j->width};
   DVG_TRY(dvg_artifact_set_int(a, "first", first));
-  DVG_TRY(dvg_artifact_set_real(a, "width", j->embedder.file.model.width));
-  DVG_TRY(dvg_artifact_set_int(a, "size", j->embedder.file.model.size));
+  if (!takes_embeddings(j)) {
+    DVG_TRY(dvg_artifact_set_real(a, "width", j->embedder.file.model.width));
+    DVG_TRY(dvg_artifact_set_int(a, "size", j->embedder.file.model.size));
+  }
   // The lineage of an images file tells its content already; that of another source only its table.
-  if (j->in.source.kind != DVG_SOURCE_IMAGES) DVG_TRY(dvg_artifact_set_text(a, "source_sha256", j->read));
+  if (j->in.source.kind != DVG_SOURCE_IMAGES && !takes_embeddings(j))
+    DVG_TRY(dvg_artifact_set_text(a, "source_sha256", j->read));
   DVG_TRY(dvg_artifact_write(a, "feature", DVG_F32, 2, feature, j->features));
   DVG_TRY(dvg_artifact_write(a, "identity", DVG_I64, 1, &n, j->identity));
   return dvg_artifact_write(a, "source", DVG_I64, 1, &n, j->place);
@@ -229,7 +284,7 @@ static enum dvg_status say_bad(const struct job *j, enum dvg_status status) {
 // Collective. Room for a shard.
 static enum dvg_status reserve(struct job *j) {
   int64_t room = j->s->per_shard < j->in.n_items ? j->s->per_shard : j->in.n_items;
-  enum dvg_status status = DVG_NEW(&j->features, room * DVG_CODE, "features");
+  enum dvg_status status = DVG_NEW(&j->features, room * j->width, "features");
   if (status == DVG_OK) status = DVG_NEW(&j->identity, room, "identities");
   if (status == DVG_OK) status = DVG_NEW(&j->place, room, "items");
   return dvg_world_agree(j->w, status);
@@ -279,10 +334,11 @@ static enum dvg_status run_job(struct job *j, const struct dvg_options *o) {
   int64_t n_made;
   char root[DVG_DIGEST_TEXT];
   DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? dvg_shards_set_part(&j->shards, j->s->part) : DVG_OK));
+  DVG_TRY(dvg_world_agree(j->w, j->w->rank == 0 ? check_settings(j) : DVG_OK));
   DVG_TRY(open_source(j));
-  DVG_TRY(dvg_embedder_create(&j->embedder, j->w, j->s->weights));
+  DVG_TRY(open_recognizer(j));
   dvg_log_quiet(j->w->rank != 0); // all ranks see the same set
-  enum dvg_status status = choose_frame(j);
+  enum dvg_status status = takes_embeddings(j) ? DVG_OK : choose_frame(j);
   dvg_log_quiet(0);
   DVG_TRY(dvg_world_agree(j->w, status));
   if (j->s->plan) return say_plan(j);
@@ -308,6 +364,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   struct job j = {.s = o->values, .w = w, .bad_item = -1};
   enum dvg_status status = run_job(&j, o);
   dvg_embedder_free(&j.embedder);
+  dvg_embeddings_close(&j.embeddings);
   dvg_intake_close(&j.in);
   dvg_lineage_free(&j.lineage);
   dvg_shards_free(&j.shards);

@@ -1,47 +1,19 @@
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "stages/embeddings.h"
 #include "stages/train_recognizer/train_recognizer.h"
-
-struct named_row {
-  const char *name;
-  int64_t row;
-};
-
-static int by_name(const void *a, const void *b) {
-  return strcmp(((const struct named_row *)a)->name, ((const struct named_row *)b)->name);
-}
 
 // row[i] = the teacher's row of image i of the set, by name.
 static enum dvg_status match_names(int64_t *row, const struct dvg_artifact *a, const struct dvg_image_set *set,
                                    int64_t n_rows) {
-  char **paths = NULL, **names = NULL;
-  int64_t n_paths, n_names;
-  struct named_row *table = NULL;
-  enum dvg_status status;
-  DVG_TRY_GOTO(dvg_artifact_load_text(a, "path", &n_paths, &paths));
-  if (n_paths != n_rows)
-    DVG_TRY_GOTO(dvg_fail(DVG_ERROR_INPUT, "%s: has %lld paths for %lld features", dvg_artifact_path(a),
-                          (long long)n_paths, (long long)n_rows));
-  DVG_TRY_GOTO(dvg_artifact_load_text(set->file, "name", &n_names, &names));
-  DVG_TRY_GOTO(DVG_NEW(&table, n_paths, "teacher's names"));
-  for (int64_t i = 0; i < n_paths; i++) table[i] = (struct named_row){paths[i], i};
-  qsort(table, (size_t)n_paths, sizeof *table, by_name);
-  for (int64_t i = 0; i < set->N; i++) {
-    const struct named_row key = {names[i], 0},
-                           *hit = bsearch(&key, table, (size_t)n_paths, sizeof *table, by_name);
-    if (!hit)
-      DVG_TRY_GOTO(
-          dvg_fail(DVG_ERROR_INPUT, "%s: has no embedding of image %s", dvg_artifact_path(a), names[i]));
-    row[i] = hit->row;
-  }
-done:
-  dvg_free(&paths);
+  char **names = NULL;
+  int64_t n_names;
+  DVG_TRY(dvg_artifact_load_text(set->file, "name", &n_names, &names));
+  enum dvg_status status = dvg_embeddings_match(row, a, names, n_names, n_rows);
   dvg_free(&names);
-  dvg_free(&table);
   return status;
 }
 
