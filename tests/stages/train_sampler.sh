@@ -170,7 +170,7 @@ for path in glob.glob("wide/shard-*.h5"):
     with h5py.File(path, "r+") as file:
         n = len(file["feature"])
         del file["feature"]
-        file["feature"] = numpy.ones((n, 4096), "f4")'
-  bad "wider features" 3 "wide: .feature. is no set of vectors of 256 values" --features wide
+        file["feature"] = numpy.ones((n, 4097), "f4")'
+  bad "wider features" 3 "wide: .feature. is no set of vectors of up to 4096 values" --features wide
 else skip "a feature that is no number: $python has no h5py"; fi
 summary
