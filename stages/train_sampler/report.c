@@ -220,7 +220,7 @@ static void put_numbers(FILE *f, const struct dvg_identity_report *r) {
 static void put_variances(FILE *f, const struct dvg_identity_report *r) {
   fprintf(f, "direction\treal\tsampled\n");
   for (int64_t k = 0; k < r->C; k++)
-    fprintf(f, "%lld\t%.6g\t%.6g\n", (long long)(k + 1), r->kind[REAL].variance[k],
+    fprintf(f, "%lld\t%.9g\t%.9g\n", (long long)(k + 1), r->kind[REAL].variance[k],
             r->kind[SAMPLED].variance[k]);
 }
 

@@ -78,9 +78,9 @@ bad_features "embeddings of others" 3 "strangers.h5: has no embedding of image" 
 bad_features "two of one image" 3 "twice.h5: has several embeddings of image" twice.h5
 bad_features "fewer paths" 3 "paths.h5: has 31 paths for 32 features" paths.h5
 bad_features "no vectors" 3 "flat.h5: 'feature' is no set of vectors" flat.h5
+bad_features "two sources" 2 "--weights or --embeddings" e97.h5 --weights f.h5
 expect_fail "zero" 3 "zero.h5: feature 5 has no direction" extract 2 zero.h5 x
 expect_fail "no number" 3 "nan.h5: feature 5 has no direction" extract 2 nan.h5 y
-bad_features "two sources" 2 "--weights or --embeddings" e97.h5 --weights f.h5
 expect_fail "no source" 2 "--weights or --embeddings" run 2 dvg-extract --images toy.h5 --out x
 expect_fail "cut anew" 2 "--embeddings has the features already" extract 2 e97.h5 x --fit resize
 rm -rf x y
