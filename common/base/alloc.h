@@ -1,4 +1,4 @@
-// Memory: 64-byte aligned (a cache line, an AVX-512 vector), zeroed, sizes checked for overflow.
+// Memory: 64-byte aligned (a cache line, an AVX-512 vector), zeroed, sizes checked for overflow; pieces of 2 MB and more in huge pages where the kernel has them.
 #ifndef DVG_BASE_ALLOC_H
 #define DVG_BASE_ALLOC_H
 

@@ -368,16 +368,32 @@ void dvg_conv_pack(const struct dvg_conv *s, float *packed, const float *weight,
   winograd()->pack(packed, weight, shape.in, shape.out, use);
 }
 
+static void winograd_forward(const struct dvg_conv *s, struct winograd_output y, const float *x,
+                             const float *packed, const float *bias, int64_t N, float *scratch) {
+  const struct winograd_shape shape = winograd_shape(s, N, 0);
+  winograd()->convolve(&shape, &y, (struct winograd_input){x, NULL}, packed, bias, scratch);
+}
+
+static void winograd_backward_data(const struct dvg_conv *s, float *dx, struct winograd_input dy,
+                                   const float *packed, int64_t N, int add, float *scratch) {
+  const struct winograd_shape shape = winograd_shape(s, N, 1);
+  const struct winograd_output to = {.use = add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, .at = dx};
+  winograd()->convolve(&shape, &to, dy, packed, NULL, scratch);
+}
+
+static void winograd_backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
+                                     struct winograd_input dy, int64_t N, float *scratch) {
+  const struct winograd_shape shape = winograd_shape(s, N, 0);
+  winograd()->weight_gradient(&shape, dweight, dbias, x, dy, scratch);
+}
+
 void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const float *weight,
                       const float *packed, const float *bias, int64_t N, float *scratch) {
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
-  case WINOGRAD: {
-    const struct winograd_shape shape = winograd_shape(s, N, 0);
-    winograd()->convolve(&shape, &(struct winograd_output){WINOGRAD_OVERWRITE, y, NULL, NULL},
-                         (struct winograd_input){x, NULL}, packed, bias, scratch);
+  case WINOGRAD:
+    winograd_forward(s, (struct winograd_output){.use = WINOGRAD_OVERWRITE, .at = y}, x, packed, bias, N, scratch);
     break;
-  }
   case POINTWISE:
     for (int64_t n = 0; n < N; n++) {
       float *image = y + n * s->K * places;
@@ -406,10 +422,9 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
 void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x, const float *packed,
                            const float *bias, int64_t N, float *scratch) {
   assert(path_of(s) == WINOGRAD);
-  const struct winograd_shape shape = winograd_shape(s, N, 0);
   memset(sums, 0, (size_t)(N * s->K * 2) * sizeof *sums);
-  winograd()->convolve(&shape, &(struct winograd_output){WINOGRAD_OVERWRITE, y, sums, NULL},
-                       (struct winograd_input){x, NULL}, packed, bias, scratch);
+  winograd_forward(s, (struct winograd_output){.use = WINOGRAD_OVERWRITE, .at = y, .sums = sums}, x, packed, bias, N,
+                   scratch);
 }
 
 int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N) {
@@ -419,36 +434,29 @@ int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N) {
 void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x,
                           const float *packed, const float *bias, int64_t N, float *scratch) {
   assert(dvg_conv_packed(s, DVG_FILTERS_MFM) > 0);
-  const struct winograd_shape shape = winograd_shape(s, N, 0);
-  winograd()->convolve(&shape, &(struct winograd_output){WINOGRAD_MFM, y, NULL, winner},
-                       (struct winograd_input){x, NULL}, packed, bias, scratch);
+  winograd_forward(s, (struct winograd_output){.use = WINOGRAD_MFM, .at = y, .winner = winner}, x, packed, bias, N,
+                   scratch);
 }
 
 void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner,
                                 const float *packed, int64_t N, int add, float *scratch) {
   assert(dvg_conv_winner_bytes(s, N) > 0);
-  const struct winograd_shape shape = winograd_shape(s, N, 1);
-  const struct winograd_output to = {add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, dx, NULL, NULL};
-  winograd()->convolve(&shape, &to, (struct winograd_input){dy, winner}, packed, NULL, scratch);
+  winograd_backward_data(s, dx, (struct winograd_input){dy, winner}, packed, N, add, scratch);
 }
 
 void dvg_conv_backward_weight_mfm(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
                                   const float *dy, const signed char *winner, int64_t N, float *scratch) {
   assert(dvg_conv_winner_bytes(s, N) > 0);
-  const struct winograd_shape shape = winograd_shape(s, N, 0);
-  winograd()->weight_gradient(&shape, dweight, dbias, x, (struct winograd_input){dy, winner}, scratch);
+  winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy, winner}, N, scratch);
 }
 
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
                             const float *packed, int64_t N, int add, float *scratch) {
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
-  case WINOGRAD: {
-    const struct winograd_shape shape = winograd_shape(s, N, 1);
-    const struct winograd_output to = {add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, dx, NULL, NULL};
-    winograd()->convolve(&shape, &to, (struct winograd_input){dy, NULL}, packed, NULL, scratch);
+  case WINOGRAD:
+    winograd_backward_data(s, dx, (struct winograd_input){dy, NULL}, packed, N, add, scratch);
     break;
-  }
   case POINTWISE:
     for (int64_t n = 0; n < N; n++)
       multiply(dx + n * s->C * places, places, (struct matrix){weight, s->C, 1},
@@ -476,11 +484,9 @@ void dvg_conv_backward_weight(const struct dvg_conv *s, float *dweight, float *d
                               const float *dy, int64_t N, float *scratch) {
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
-  case WINOGRAD: {
-    const struct winograd_shape shape = winograd_shape(s, N, 0);
-    winograd()->weight_gradient(&shape, dweight, dbias, x, (struct winograd_input){dy, NULL}, scratch);
+  case WINOGRAD:
+    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy, NULL}, N, scratch);
     return; // with the bias
-  }
   case POINTWISE:
     for (int64_t n = 0; n < N; n++)
       multiply(dweight, s->C, (struct matrix){dy + n * s->K * places, places, 0},

@@ -33,7 +33,7 @@ void dvg_conv_pack(const struct dvg_conv *s, float *packed, const float *weight,
 void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const float *weight, const float *packed,
                       const float *bias, int64_t N, float *scratch);
 
-// dvg_conv_forward, bit by bit, and sums (N,K,2) = the sums of y and of y^2 over each plane, taken while y is in registers: for shapes whose
+// dvg_conv_forward, bit by bit, and sums (N,K,2) = the sums of y and of y^2 over each plane, taken while y is in the L1 cache: for shapes whose
 // dvg_conv_packed(s, DVG_FILTERS_FORWARD) is not 0. An image's sums don't depend on the other images.
 void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x, const float *packed, const float *bias, int64_t N,
                            float *scratch);

@@ -129,7 +129,8 @@ static void norm_forward(struct dvg_graph *g, struct node *n) {
   const float *style = n->n_in > 1 ? X(1) + n->first : NULL;
   int64_t stride = n->n_in > 1 ? dvg_shape_row(IN(1)->shape) : 0;
   const float *base = n->base < 0 ? NULL : dvg_node_values(g, &g->nodes[n->base]);
-  dvg_norm_add_forward(Y, norm_stats(g, n), IN(0)->norm == n - g->nodes, base, X(0), style, stride, n->shape.N, n->shape.C, PLACES, n->slope);
+  dvg_norm_add_forward(Y, norm_stats(g, n), IN(0)->norm == n - g->nodes, base, X(0), style, stride, n->shape.N,
+                       n->shape.C, PLACES, n->slope);
 }
 static void norm_backward(struct dvg_graph *g, struct node *n) {
   int add;

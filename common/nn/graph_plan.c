@@ -120,6 +120,13 @@ static void join_add(struct dvg_graph *g) {
   }
 }
 
+// The node in whose backward the gradient of node i is read, and what i has kept: itself, or the convolution that a maximum goes
+// back with.
+static int backward_node(const struct dvg_graph *g, int i) {
+  const struct node *n = &g->nodes[i];
+  return n->op == &dvg_op_mfm && g->nodes[n->in[0]].mfm == i ? n->in[0] : i;
+}
+
 static void plan_values(struct dvg_graph *g) {
   int n_consumers[MAX_NODES], end = 2 * g->n_nodes;
   count_consumers(n_consumers, g);
@@ -136,8 +143,7 @@ static void plan_values(struct dvg_graph *g) {
       const int summed = n->op == &dvg_op_norm && g->nodes[n->in[0]].norm == i;
       n->aux_buffer = new_buffer(g, n->aux_count, summed ? n->in[0] : i);
       live_until(g, n->aux_buffer, i);
-      // the winners are read by the convolution before
-      if (n->needs_gradient) live_until(g, n->aux_buffer, n->op == &dvg_op_mfm ? backward + i - n->in[0] : backward);
+      if (n->needs_gradient) live_until(g, n->aux_buffer, 2 * g->n_nodes - 1 - backward_node(g, i));
     }
     live_until(g, n->buffer, n->kept ? end : i);
     if (n->needs_gradient && n->op->reads_output) live_until(g, n->buffer, backward);
@@ -164,9 +170,7 @@ static void plan_gradients(struct dvg_graph *g) {
       n->gradient_buffer = new_buffer(g, dvg_shape_count(n->shape), 2 * g->n_nodes);
       g->buffers[n->gradient_buffer].dies = 0;
     }
-    // That of a max-feature-map is read by its convolution, if that computes it.
-    const int reader = n->op == &dvg_op_mfm && g->nodes[n->in[0]].mfm == i ? n->in[0] : i;
-    live_until(g, n->gradient_buffer, 2 * g->n_nodes - 1 - reader);
+    live_until(g, n->gradient_buffer, 2 * g->n_nodes - 1 - backward_node(g, i));
     g->buffers[n->gradient_buffer].shared_in_parts |= n->op == &dvg_op_rows;
   }
   for (int i = 0; i < g->n_nodes; i++) {
