@@ -49,8 +49,21 @@ END
   daemons+=($!)
 }
 
+# connected: waits until ssh gets from one host to the other; fails, with the reason in $why, where it doesn't.
+connected() {
+  local tries=0
+  until [ "$(on one ssh -F "$net/ssh.conf" "${address[two]}" hostname 2>"$net/ssh.out")" = dvg-two ]; do
+    tries=$((tries + 1))
+    if [ $tries -ge 50 ]; then
+      why="no ssh between them: $(tail -qn 1 "$net/ssh.out" "$net/sshd-two.log" | tr '\n' ' ')"
+      return 1
+    fi
+    sleep 0.1
+  done
+}
+
 hosts_start() {
-  local tool name tries=0
+  local tool name
   mkdir -p "$net" && chmod 755 "$scratch" "$net" || return 1
   for tool in ip unshare nsenter ssh ssh-keygen; do
     command -v $tool >/dev/null || { why="no $tool (apt-get install iproute2 util-linux openssh-client)" && return 1; }
@@ -73,20 +86,14 @@ hosts_start() {
   printf '%s\n' "IdentityFile $net/key-user" "UserKnownHostsFile $net/known" "GlobalKnownHostsFile none" "IdentitiesOnly yes" "BatchMode yes" \
     "ConnectTimeout 5" "User $(id -un)" >"$net/ssh.conf"
   export OMPI_MCA_plm_rsh_agent="ssh -F $net/ssh.conf"
-  until [ "$(on one ssh -F "$net/ssh.conf" "${address[two]}" hostname 2>"$net/ssh.out")" = dvg-two ]; do
-    tries=$((tries + 1))
-    if [ $tries -ge 50 ]; then
-      why="no ssh between them: $(tail -qn 1 "$net/ssh.out" "$net/sshd-two.log" | tr '\n' ' ')"
-      return 1
-    fi
-    sleep 0.1
-  done
+  connected
 }
 
-# cable cut|mended: nothing gets through the switch, and neither host is told.
+# cable cut|mended: nothing gets through the switch, and neither host is told. A host that asked in vain for the other's address goes on failing
+# for a moment after the mending.
 cable() {
   if [ "$1" = cut ]; then on switch ip link set switch down
-  else on switch ip link set switch up; fi
+  else on switch ip link set switch up && connected; fi
 }
 
 # on_hosts PATTERN: processes on the two whose command line has it.

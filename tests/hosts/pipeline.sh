@@ -67,7 +67,7 @@ is "mpirun's exit code for a lost host" $? 205
 check "the job says so" grep -q '^== pretrain: a host was lost, or the way to it; the same command continues' cut.err
 absent "no half result" cut/$weights
 echo "a cut cable ended the job on both hosts in $ended s"
-cable mended
+check "the cable, mended" cable mended
 check "the same command" pipeline_on one cut.conf pretrain
 says "continues" 'pretrain: continuing after step [1-9][0-9]* of 1000'
 pretraining whole 1000
@@ -85,7 +85,7 @@ expect_unreached() {
   says "with the stage" '^== pretrain: failed, exit code 255'
 }
 expect_unreached
-cable mended
+check "the cable, mended" cable mended
 check "when it can be, the same command" pipeline_on one cut.conf pretrain
 says "finds all done" 'pretrain: continuing after step 1000 of 1000$'
 summary
