@@ -50,10 +50,12 @@ tune_with() { # FOLDER, PAIRS_FOLDER, arguments
 }
 
 # Probes in the other modality against a gallery in visible light, of people never seen.
-evaluate() { # KIND, WEIGHTS
+evaluate() { # KIND, WEIGHTS, arguments
   stage dvg-evaluate --images "$out/test.h5" --weights "$2" --probe-domain "$DOMAIN" --gallery-domain VIS --gallery-per-person 1 \
-    --out "$out/evaluation-$1" --name "$1" >/dev/null
+    --out "$out/evaluation-$1" --name "$1" "${@:3}" >/dev/null
 }
+# ... and what generated pairs changed: differences, their intervals and p-values.
+evaluate_against_real() { evaluate "$1" "$2" --against "$out/evaluation-real"; } # KIND, WEIGHTS
 
 # compare START: OUT/visible.h5 (many people), few.h5 (few, in both modalities) and test.h5 are there; ends with the table.
 compare() {
@@ -67,7 +69,7 @@ compare() {
   tune_with recognizer-pairs pairs
   evaluate visible "$1"
   evaluate real "$out/recognizer-real/recognizer.h5"
-  evaluate pairs "$out/recognizer-pairs/recognizer.h5"
+  evaluate_against_real pairs "$out/recognizer-pairs/recognizer.h5"
   printf '\n'
   "$(dirname "$0")/table" "$out"
   "$build/bin/dvg-inspect" --report "$out/report.html" "$out" >>"$out/log"
