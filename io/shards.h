@@ -82,7 +82,7 @@ DVG_CHECKED enum dvg_status dvg_shards_index_end(const struct dvg_shards *s, con
 DVG_CHECKED enum dvg_status dvg_shards_index(const struct dvg_shards *s, const char *schema, const char *program, const char *settings,
                                              char root[DVG_DIGEST_TEXT]);
 
-// ---- reading a set: from its folder (needs index.h5), row access through the index; keeps few shards open.
+// ---- reading a set: from its folder (needs index.h5), row access through the index; keeps up to 64 shards open.
 struct dvg_shard_reader;
 // Opens the index and the first shard. Of the others one that is missing, no HDF5, of another schema or digest than the index says is an error when it is
 // read; dvg_shard_reader_check finds it before.

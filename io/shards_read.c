@@ -6,7 +6,9 @@
 #include "common/base/log.h"
 #include "io/shards.h"
 
-enum { OPEN_SHARDS = 4 };
+// Trainers read single rows from all over a set, and opening a file takes ten times as long as reading a row. An
+// open one takes 0.7 MB.
+enum { OPEN_SHARDS = 64 };
 
 struct dvg_shard_reader {
   struct dvg_shards s;
@@ -157,7 +159,7 @@ const struct dvg_artifact *dvg_shard_reader_first(const struct dvg_shard_reader 
   return r->first;
 }
 
-// A shard from the few that are kept open; the one that was unused for longest makes room.
+// A shard from those that are kept open; the one that was unused for longest makes room.
 static enum dvg_status take_shard(const struct dvg_artifact **file, struct dvg_shard_reader *r, int64_t shard) {
   if (shard == 0) {
     *file = r->first;
