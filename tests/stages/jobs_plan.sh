@@ -64,12 +64,15 @@ is "all files, with the log" "$(awk -F'\t' '{ n += $7 } END { print n + 1 }' pla
 check "a folder of them" "$build/bin/dvg-inspect" run/pairs.h5 --export folder --out own
 mv own/VIS own/PHOTO && mv own/NIR own/INK
 printf '%s\n' "# path identity" "" "a.png ann VIS" "b.png ann NIR" "c.png bob VIS" >list.txt
-printf '%s\t%s\n' path identity a.png ann b.png bob >list.tsv
-toy_config own.conf other "visible_with =" "visible = list.txt" "pairs_with =" "pairs = own" "pairs_options =" "test_with =" "test = list.tsv" \
+photo=$(find own/PHOTO -name '*.png' | head -n 1)
+printf '%s\t%s\n' path identity "$photo" ann "$PWD/$photo" bob >list.tsv
+toy_config own.conf other "visible_with =" "visible = list.txt" "pairs_with =" "pairs = own" "pairs_options = --domains PHOTO,INK" "test_with =" "test_options =" "test = list.tsv" \
   "domain = INK" "visible_domain = PHOTO" "sampler = run/sampler/sampler.h5" "recognizer = run/recognizer-visible/recognizer.h5" "time = 0:00:01" \
   "ranks_per_node = 1" "ranks = 1"
 check "plan" plan own.conf
-is "images that are needed: of the folder and the TSV" "$(planned prepare n)" $((12 + 2))
+is "images that are needed: of the folder and the TSV, prepared here" "$(planned prepare n)" $((12 + 2))
 is "stages that are needed" "$(cut -f 1 plan.tsv | sort -u | tr '\n' ' ')" "evaluate generate prepare stage train-generator train-recognizer "
 is "what takes longer than a job may" "$(lines '^  # .* stopped and requeued after 0:00:01 each')" 5
+echo "$photo.png	cid" >>list.tsv
+expect_fail "an image of the list that is not there" 2 "$photo.png" plan own.conf
 summary
