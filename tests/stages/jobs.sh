@@ -193,6 +193,12 @@ check "table of one run" "$root/jobs/table" one
 says "its figures" "^pre-trained on visible light alone +50\.00 +25\.00 +12\.50 *$"
 check "table of two" "$root/jobs/table" one two # 50 and 60: mean 55, deviation sqrt(2 * 5^2 / 1) = 7.07
 says "mean, deviation and what can't be had" "^pre-trained on visible light alone +55\.00 \+- +7\.07 +30\.00 \+- +7\.07 +n/a *$"
+against() { echo "{\"rank_1\":0.5,\"tar\":{\"0.01\":0.25,\"0.001\":0.125},\"against\":{\"name\":\"real\",\"tar_at_far\":{\"0.01\":{\"difference\":$1,\"low\":-0.01,\"high\":0.03,\"p\":$2},\"0.001\":{\"difference\":null,\"low\":null,\"high\":null,\"p\":null}}}}"; }
+against 0.02 0.25 >one/evaluation-pairs/metrics.json
+against 0.01 0.5 >two/evaluation-pairs/metrics.json
+check "table of what changed" "$root/jobs/table" one two # 2 and 1 points: mean 1.5, deviation sqrt(2 * 0.5^2 / 1) = 0.71
+says "mean, and each with interval and p" "^fine-tuned with generated pairs too +1\.50 \+- +0\.71 +\+2\.0 \[-1\.0, \+3\.0\] p 0\.250 +\+1\.0 \[-1\.0, \+3\.0\] p 0\.500 *$"
+is "where it is known" "$(grep -c '^change of TAR' "$output")" 1
 printf 'real:one\npairs:the other\n' >rows
 check "table of other rows" "$root/jobs/table" --rows rows one
 says "its figures" "^the other +50\.00 +25\.00 +12\.50 *$"
