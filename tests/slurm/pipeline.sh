@@ -2,7 +2,7 @@
 # The pipeline on a real Slurm of two nodes: as it should go, out of time, with either node dying, with array tasks that fail or are killed. What
 # comes out is what mpirun alone gives, byte by byte.
 # DVG_SLURM_CASES: of the cases normal, time, node, other_node, task_fails and task_killed only these.
-# limit: 900 seconds; takes: 450 seconds
+# limit: 1100 seconds; takes: 450 seconds
 # shellcheck disable=SC2154,SC2317 # lib.sh sets build, scratch, output, run_limit; cases are called by their names
 # shellcheck source=tests/stages/lib.sh
 . "$(dirname "$0")/../stages/lib.sh"
