@@ -10,7 +10,7 @@ run_limit=$((500 * slower))
 mkdir -p "$scratch/build/tests"
 ln -s "$build/bin" "$scratch/build/bin"
 ln -s "$build/tests/bench" "$build/tests/reference" "$scratch/build/tests"
-check "runs" timeout -k 5 $run_limit "$here/tests/bench/run" "$scratch/build" --quick
+check "runs" env RANKS="1 2 3" timeout -k 5 $run_limit "$here/tests/bench/run" "$scratch/build" --quick
 for line in "one core: peak [1-9][0-9.]* GFLOP/s" "sampler_training +[1-9]" "extract +images +[1-9]" "generate +pairs +[1-9]" \
   "recognizer +images +[1-9]" "generator +pairs +[1-9]" "sum of 0.1 M values over 2 ranks: exact [0-9]" "RecordIO: 5000 JPEGs" \
   "what else runs lowers these figures"; do
@@ -18,7 +18,7 @@ for line in "one core: peak [1-9][0-9.]* GFLOP/s" "sampler_training +[1-9]" "ext
 done
 
 cat >"$scratch/log/check.py" <<'END_OF_PYTHON'
-import json, sys
+import json, os, sys
 
 bench = json.load(open(sys.argv[1]))
 steps = "lightcnn_forward lightcnn_training encoder_forward decoder_forward decoder_training sampler_forward sampler_training"
@@ -33,8 +33,11 @@ flops = {m["name"]: m["gflop_per_item"] for m in bench["measures"]}
 assert 4 < flops["sampler_training"] / flops["sampler_forward"] < 8, flops
 assert [s["name"] for s in bench["stages"]] == ["extract", "generate", "recognizer", "generator"], bench["stages"]
 for s in bench["stages"]:
-    one, two = s["items_per_second"]["1"], s["items_per_second"]["2"]
-    assert one > 0 and two > 0 and abs(s["efficiency"] - two / (2 * one)) < 1e-3 * s["efficiency"], s
+    one, two, three = (s["items_per_second"][n] for n in "123")
+    cores = os.sysconf("SC_NPROCESSORS_ONLN")
+    for n, rate in (2, two), (3, three):
+        efficiency = s["efficiency"][str(n)]
+        assert rate > 0 and abs(efficiency - rate / (min(n, cores) * one)) < 1e-3 * efficiency, s
 r = bench["reduction"]
 assert r["values"] == 100000 and r["ranks"] == 2, r
 assert all(r[k] > 0 for k in ("add_seconds", "finish_seconds", "share_seconds", "float_allreduce_seconds", "ratio")), r
@@ -57,4 +60,6 @@ printf '#!/bin/bash\necho "no rate"\n' >"$scratch/broken/bin/dvg-extract"
 chmod +x "$scratch/broken/bin/dvg-extract"
 expect_nothing "a stage that tells no rate" "$here/tests/bench/stages" "$scratch/broken" "$scratch/data" "$scratch/stages.json" --quick
 says "a stage that tells no rate: is named" "extract on 1 ranks tells no rate"
+expect_nothing "ranks without a first" env RANKS="2 4" "$here/tests/bench/stages" "$build" "$scratch/data" "$scratch/stages.json" --quick
+says "is refused" "RANKS=2 4: not 1 and then others"
 summary
