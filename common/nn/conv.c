@@ -66,6 +66,13 @@ static int blas_size(int64_t n) {
   return (int)n;
 }
 
+static struct matrix rows_of(const float *at, int64_t row) {
+  return (struct matrix){.at = at, .row = row};
+}
+static struct matrix columns_of(const float *at, int64_t row) {
+  return (struct matrix){.at = at, .row = row, .transposed = 1};
+}
+
 // By BLAS, for the linear maps: c (m x n) = or += a (m x k) b (k x n), row-major; a and b may be stored
 // transposed.
 static void blas_multiply(float *c, int64_t c_row, struct matrix a, struct matrix b, int64_t m, int64_t n,
@@ -81,33 +88,58 @@ static void blas_multiply(float *c, int64_t c_row, struct matrix a, struct matri
 // depends on its length alone. `scratch` begins with what this needs, here and wherever it is passed on.
 static void multiply(float *c, int64_t c_row, struct matrix a, struct matrix b, int64_t m, int64_t n, int64_t k,
                      int add, float *scratch) {
-  winograd()->multiply(c, c_row, a, b, m, n, k, add, scratch);
+  const struct product p = {.c = c, .c_row = c_row, .a = a, .b = b, .m = m, .n = n, .k = k, .add = add};
+  winograd()->multiply(&p, scratch);
+}
+
+// The gradient of K channels: as it is or, with a winner, from that of their maximum.
+static struct matrix gradient_of(const float *at, int64_t row, const signed char *winner, int64_t K) {
+  return (struct matrix){.at = at, .row = row, .winner = winner, .winner_row = row, .half = K / 2};
 }
 
 static float *behind_multiply(float *scratch) {
   return scratch + winograd()->multiply_floats();
 }
 
-// Sums in lanes, then in double: the largest planes have 16384 places, too many for one float.
-static double sum_of(const float *x, int64_t n) {
+// A value of a maximum's gradient, or 0 where the other channel has it: that is the one that won, with flip -1 the one that lost.
+INLINE float own_value(float value, signed char won, int flip) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  bits &= (uint32_t)(won ^ flip);
+  memcpy(&value, &bits, sizeof bits);
+  return value;
+}
+
+// Sums in lanes, then in double: the largest planes have 16384 places, too many for one float. The channel's own values alone if
+// there is a winner.
+INLINE double sum_own(const float *restrict x, const signed char *restrict winner, int flip, int64_t n) {
   double total = 0;
   int64_t i = 0;
   while (n - i >= 16) {
     float lane[16] = {0};
     const int64_t end = i + at_most((n - i) / 16, 64) * 16;
     for (; i < end; i += 16)
-      for (int l = 0; l < 16; l++) lane[l] += x[i + l];
+      for (int l = 0; l < 16; l++) lane[l] += winner ? own_value(x[i + l], winner[i + l], flip) : x[i + l];
     for (int l = 0; l < 16; l++) total += lane[l];
   }
-  for (; i < n; i++) total += x[i];
+  for (; i < n; i++) total += winner ? own_value(x[i], winner[i], flip) : x[i];
   return total;
 }
+WIDE static double sum_of(const float *x, int64_t n) {
+  return sum_own(x, NULL, 0, n);
+}
+WIDE static double sum_of_winners(const float *x, const signed char *winner, int flip, int64_t n) {
+  return sum_own(x, winner, flip, n);
+}
 
-// dbias (K) += sums of dy (N,K,places).
-static void add_bias_gradient(float *dbias, const float *dy, int64_t N, int64_t K, int64_t places) {
+// dbias (K) += sums of dy (N,K,places); with a winner of dy (N,K/2,places), each value belonging to one of two channels.
+static void add_bias_gradient(float *dbias, const float *dy, const signed char *winner, int64_t N, int64_t K, int64_t places) {
   for (int64_t k = 0; k < K; k++) {
     double sum = 0;
-    for (int64_t n = 0; n < N; n++) sum += sum_of(dy + (n * K + k) * places, places);
+    for (int64_t n = 0; n < N; n++) {
+      const int64_t half = K / 2, at = (winner ? n * half + k % half : n * K + k) * places;
+      sum += winner ? sum_of_winners(dy + at, winner + at, k < half ? 0 : -1, places) : sum_of(dy + at, places);
+    }
     dbias[k] += (float)sum;
   }
 }
@@ -243,10 +275,27 @@ static void columns_to_image(float *dx, const float *columns, int64_t row, const
 
 enum operation { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHT };
 
-// What a strip works on. Exactly one of the three is the result.
+// What a strip works on. Exactly one of x, y, weight is the result.
 struct tensors {
   float *x, *y, *weight;
+  const float *bias;   // of a forward, or NULL
+  int mfm;             // y (N,K/2,P,Q) is the maximum or its gradient; strips of several images don't have that
+  signed char *winner; // of the maximum; a forward's may be NULL
 };
+
+static void forward_strip(float *y, int64_t y_row, signed char *winner, const struct tensors *a, const struct dvg_conv *s,
+                          const float *columns, int64_t depth, int64_t places, float *scratch) {
+  const struct product p = {.c = y,
+                            .c_row = y_row,
+                            .a = rows_of(a->weight, depth),
+                            .b = rows_of(columns, places),
+                            .m = s->K,
+                            .n = places,
+                            .k = depth,
+                            .bias = a->bias};
+  if (a->mfm) winograd()->multiply_larger(&p, winner, y_row, scratch);
+  else winograd()->multiply(&p, scratch);
+}
 
 // One strip: n_images from `image`, the rows first .. first + n_rows - 1 of each.
 static void work_on_strip(enum operation operation, const struct tensors *a, const struct dvg_conv *s,
@@ -256,8 +305,11 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
                 x_image = s->C * s->H * s->W;
   float *columns = behind_multiply(scratch), *gathered = columns + (t->depth * strip_places(t) + 15) / 16 * 16;
   // One image's output is a matrix where it is; several are gathered (K, image, place) or scattered.
-  float *y = n_images > 1 ? gathered : a->y + image * s->K * plane + first * t->Q;
+  const int64_t at = image * (a->mfm ? s->K / 2 : s->K) * plane + first * t->Q;
+  float *y = n_images > 1 ? gathered : a->y + at;
+  signed char *winner = a->winner ? a->winner + at : NULL;
   const int64_t y_row = n_images > 1 ? places : plane;
+  const struct matrix dy = gradient_of(y, y_row, winner, s->K);
   if (n_images > 1 && operation != FORWARD)
     for (int64_t n = 0; n < n_images; n++)
       for (int64_t k = 0; k < s->K; k++)
@@ -268,43 +320,29 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
       image_to_columns(columns + n * part, places, a->x + (image + n) * x_image, s, t, first, n_rows);
 
   if (operation == FORWARD) {
-    multiply(y, y_row, (struct matrix){a->weight, t->depth, 0}, (struct matrix){columns, places, 0}, s->K,
-             places, t->depth, 0, scratch);
+    forward_strip(y, y_row, winner, a, s, columns, t->depth, places, scratch);
     if (n_images > 1)
       for (int64_t n = 0; n < n_images; n++)
         for (int64_t k = 0; k < s->K; k++)
           memcpy(a->y + ((image + n) * s->K + k) * plane, y + k * places + n * part,
                  (size_t)part * sizeof(float));
   } else if (operation == BACKWARD_DATA) {
-    multiply(columns, places, (struct matrix){a->weight, t->depth, 1}, (struct matrix){y, y_row, 0}, t->depth,
-             places, s->K, 0, scratch);
+    multiply(columns, places, columns_of(a->weight, t->depth), dy, t->depth, places, s->K, 0, scratch);
     for (int64_t n = 0; n < n_images; n++)
       columns_to_image(a->x + (image + n) * x_image, columns + n * part, places, s, t, first, n_rows);
   } else {
-    multiply(a->weight, t->depth, (struct matrix){y, y_row, 0}, (struct matrix){columns, places, 1}, s->K,
-             t->depth, places, 1, scratch);
+    multiply(a->weight, t->depth, dy, columns_of(columns, places), s->K, t->depth, places, 1, scratch);
   }
 }
 
-static void add_bias(float *y, const float *bias, int64_t K, int64_t row, int64_t places) {
-  for (int64_t k = 0; k < K; k++)
-    for (int64_t p = 0; p < places; p++) y[k * row + p] += bias[k];
-}
-
-static void work_on_strips(enum operation operation, const struct tensors *a, const float *bias,
-                           const struct dvg_conv *s, int64_t N, float *scratch) {
+static void work_on_strips(enum operation operation, const struct tensors *a, const struct dvg_conv *s, int64_t N,
+                           float *scratch) {
   const struct strips t = make_strips(s);
-  const int64_t plane = t.P * t.Q;
-  for (int64_t image = 0; image < N; image += t.n_images) {
-    const int64_t n_images = at_most(t.n_images, N - image);
-    for (int64_t first = 0; first < t.P; first += t.n_rows) {
-      const int64_t n_rows = at_most(t.n_rows, t.P - first);
-      work_on_strip(operation, a, s, &t, image, n_images, first, n_rows, scratch);
-      if (operation == FORWARD && bias)
-        for (int64_t n = image; n < image + n_images; n++)
-          add_bias(a->y + n * s->K * plane + first * t.Q, bias, s->K, plane, n_rows * t.Q);
-    }
-  }
+  assert(!a->mfm || t.n_images == 1);
+  for (int64_t image = 0; image < N; image += t.n_images)
+    for (int64_t first = 0; first < t.P; first += t.n_rows)
+      work_on_strip(operation, a, s, &t, image, at_most(t.n_images, N - image), first, at_most(t.n_rows, t.P - first),
+                    scratch);
 }
 
 // ---- transposed 2x2 stride 2: each input place becomes a 2x2 block; no two overlap
@@ -387,36 +425,69 @@ static void winograd_backward_weight(const struct dvg_conv *s, float *dweight, f
   winograd()->weight_gradient(&shape, dweight, dbias, x, dy, scratch);
 }
 
-void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const float *weight,
-                      const float *packed, const float *bias, int64_t N, float *scratch) {
+// Planes of y: all, or those of the maximum.
+static int64_t channels_of_y(const struct dvg_conv *s, int mfm) {
+  return mfm ? s->K / 2 : s->K;
+}
+
+// y and what became of it: the maximum (mfm) or its gradient, or all channels.
+struct output {
+  float *at;
+  int mfm;
+  signed char *winner;
+};
+
+static void pointwise_forward(const struct dvg_conv *s, const struct output *y, const float *x, const float *weight, const float *bias,
+                              int64_t N, float *scratch) {
+  const int64_t places = s->H * s->W, step = channels_of_y(s, y->mfm) * places;
+  for (int64_t n = 0; n < N; n++) {
+    const struct product p = {.c = y->at + n * step,
+                              .c_row = places,
+                              .a = rows_of(weight, s->C),
+                              .b = rows_of(x + n * s->C * places, places),
+                              .m = s->K,
+                              .n = places,
+                              .k = s->C,
+                              .bias = bias};
+    if (y->mfm) winograd()->multiply_larger(&p, y->winner ? y->winner + n * step : NULL, places, scratch);
+    else winograd()->multiply(&p, scratch);
+  }
+}
+
+static void forward(const struct dvg_conv *s, const struct output *y, const float *x, const float *weight, const float *packed,
+                    const float *bias, int64_t N, float *scratch) {
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD:
-    winograd_forward(s, (struct winograd_output){.use = WINOGRAD_OVERWRITE, .at = y}, x, packed, bias, N, scratch);
+    winograd_forward(s,
+                     (struct winograd_output){
+                         .use = y->mfm ? WINOGRAD_MFM : WINOGRAD_OVERWRITE, .at = y->at, .winner = y->winner},
+                     x, packed, bias, N, scratch);
     break;
   case POINTWISE:
-    for (int64_t n = 0; n < N; n++) {
-      float *image = y + n * s->K * places;
-      multiply(image, places, (struct matrix){weight, s->C, 0},
-               (struct matrix){x + n * s->C * places, places, 0}, s->K, places, s->C, 0, scratch);
-      if (bias) add_bias(image, bias, s->K, places, places);
-    }
+    pointwise_forward(s, y, x, weight, bias, N, scratch);
     break;
   case COLUMNS: {
-    const struct tensors a = {(float *)x, y, (float *)weight};
-    work_on_strips(FORWARD, &a, bias, s, N, scratch);
+    const struct tensors a = {
+        .x = (float *)x, .y = y->at, .weight = (float *)weight, .bias = bias, .mfm = y->mfm, .winner = y->winner};
+    work_on_strips(FORWARD, &a, s, N, scratch);
     break;
   }
   case TRANSPOSED: {
     float *blocks = behind_multiply(scratch);
     for (int64_t n = 0; n < N; n++) {
-      multiply(blocks, places, (struct matrix){weight, 4 * s->K, 1},
-               (struct matrix){x + n * s->C * places, places, 0}, 4 * s->K, places, s->C, 0, scratch);
-      blocks_to_image(y + n * s->K * 4 * places, blocks, bias, s->K, s->H, s->W);
+      multiply(blocks, places, columns_of(weight, 4 * s->K), rows_of(x + n * s->C * places, places), 4 * s->K,
+               places, s->C, 0, scratch);
+      blocks_to_image(y->at + n * s->K * 4 * places, blocks, bias, s->K, s->H, s->W);
     }
     break;
   }
   }
+}
+
+void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const float *weight,
+                      const float *packed, const float *bias, int64_t N, float *scratch) {
+  forward(s, &(struct output){.at = y}, x, weight, packed, bias, N, scratch);
 }
 
 void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x, const float *packed,
@@ -427,87 +498,118 @@ void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, con
                    scratch);
 }
 
-int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N) {
-  return dvg_conv_packed(s, DVG_FILTERS_MFM) > 0 ? winograd()->winner_bytes(s->K, s->H, s->W, N) : 0;
+int dvg_conv_joins_mfm(const struct dvg_conv *s) {
+  if (s->K % 2 != 0) return 0;
+  const int64_t depth = winograd()->multiply_larger_depth();
+  switch (path_of(s)) {
+  case WINOGRAD:
+    return 1;
+  case POINTWISE:
+    return s->C <= depth;
+  case COLUMNS: {
+    const struct strips t = make_strips(s);
+    return t.depth <= depth && t.n_images == 1;
+  }
+  default:
+    return 0;
+  }
 }
 
-void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x,
+int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N) {
+  if (!dvg_conv_joins_mfm(s)) return 0;
+  if (path_of(s) == WINOGRAD) return winograd()->winner_bytes(s->K, s->H, s->W, N);
+  return N * (s->K / 2) * dvg_conv_P(s) * dvg_conv_Q(s);
+}
+
+void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x, const float *weight,
                           const float *packed, const float *bias, int64_t N, float *scratch) {
-  assert(dvg_conv_packed(s, DVG_FILTERS_MFM) > 0);
-  winograd_forward(s, (struct winograd_output){.use = WINOGRAD_MFM, .at = y, .winner = winner}, x, packed, bias, N,
-                   scratch);
+  assert(dvg_conv_joins_mfm(s));
+  forward(s, &(struct output){.at = y, .mfm = 1, .winner = winner}, x, weight, packed, bias, N, scratch);
+}
+
+static void backward_data(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner,
+                          const float *weight, const float *packed, int64_t N, int add, float *scratch) {
+  const int64_t places = s->H * s->W, y_step = channels_of_y(s, winner != NULL) * places;
+  switch (path_of(s)) {
+  case WINOGRAD:
+    winograd_backward_data(s, dx, (struct winograd_input){dy, winner}, packed, N, add, scratch);
+    break;
+  case POINTWISE:
+    for (int64_t n = 0; n < N; n++)
+      multiply(dx + n * s->C * places, places, columns_of(weight, s->C),
+               gradient_of(dy + n * y_step, places, winner ? winner + n * y_step : NULL, s->K), s->C, places, s->K, add,
+               scratch);
+    break;
+  case COLUMNS: {
+    const struct tensors a = {
+        .x = dx, .y = (float *)dy, .weight = (float *)weight, .mfm = winner != NULL, .winner = (signed char *)winner};
+    if (!add) memset(dx, 0, (size_t)(N * s->C * places) * sizeof(float));
+    work_on_strips(BACKWARD_DATA, &a, s, N, scratch);
+    break;
+  }
+  case TRANSPOSED: {
+    float *blocks = behind_multiply(scratch);
+    for (int64_t n = 0; n < N; n++) {
+      image_to_blocks(blocks, dy + n * s->K * 4 * places, s->K, s->H, s->W);
+      multiply(dx + n * s->C * places, places, rows_of(weight, 4 * s->K), rows_of(blocks, places), s->C, places,
+               4 * s->K, add, scratch);
+    }
+    break;
+  }
+  }
+}
+
+void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
+                            const float *packed, int64_t N, int add, float *scratch) {
+  backward_data(s, dx, dy, NULL, weight, packed, N, add, scratch);
 }
 
 void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner,
-                                const float *packed, int64_t N, int add, float *scratch) {
+                                const float *weight, const float *packed, int64_t N, int add, float *scratch) {
   assert(dvg_conv_winner_bytes(s, N) > 0);
-  winograd_backward_data(s, dx, (struct winograd_input){dy, winner}, packed, N, add, scratch);
+  backward_data(s, dx, dy, winner, weight, packed, N, add, scratch);
+}
+
+static void backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x, const float *dy,
+                            const signed char *winner, int64_t N, float *scratch) {
+  const int64_t places = s->H * s->W, y_step = channels_of_y(s, winner != NULL) * places;
+  switch (path_of(s)) {
+  case WINOGRAD:
+    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy, winner}, N, scratch);
+    return; // with the bias
+  case POINTWISE:
+    for (int64_t n = 0; n < N; n++)
+      multiply(dweight, s->C, gradient_of(dy + n * y_step, places, winner ? winner + n * y_step : NULL, s->K),
+               columns_of(x + n * s->C * places, places), s->K, s->C, places, 1, scratch);
+    break;
+  case COLUMNS: {
+    const struct tensors a = {
+        .x = (float *)x, .y = (float *)dy, .weight = dweight, .mfm = winner != NULL, .winner = (signed char *)winner};
+    work_on_strips(BACKWARD_WEIGHT, &a, s, N, scratch);
+    break;
+  }
+  case TRANSPOSED: {
+    float *blocks = behind_multiply(scratch);
+    for (int64_t n = 0; n < N; n++) {
+      image_to_blocks(blocks, dy + n * s->K * 4 * places, s->K, s->H, s->W);
+      multiply(dweight, 4 * s->K, rows_of(x + n * s->C * places, places), columns_of(blocks, places), s->C, 4 * s->K,
+               places, 1, scratch);
+    }
+    break;
+  }
+  }
+  if (dbias) add_bias_gradient(dbias, dy, winner, N, s->K, dvg_conv_P(s) * dvg_conv_Q(s));
+}
+
+void dvg_conv_backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
+                              const float *dy, int64_t N, float *scratch) {
+  backward_weight(s, dweight, dbias, x, dy, NULL, N, scratch);
 }
 
 void dvg_conv_backward_weight_mfm(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
                                   const float *dy, const signed char *winner, int64_t N, float *scratch) {
   assert(dvg_conv_winner_bytes(s, N) > 0);
-  winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy, winner}, N, scratch);
-}
-
-void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
-                            const float *packed, int64_t N, int add, float *scratch) {
-  const int64_t places = s->H * s->W;
-  switch (path_of(s)) {
-  case WINOGRAD:
-    winograd_backward_data(s, dx, (struct winograd_input){dy, NULL}, packed, N, add, scratch);
-    break;
-  case POINTWISE:
-    for (int64_t n = 0; n < N; n++)
-      multiply(dx + n * s->C * places, places, (struct matrix){weight, s->C, 1},
-               (struct matrix){dy + n * s->K * places, places, 0}, s->C, places, s->K, add, scratch);
-    break;
-  case COLUMNS: {
-    const struct tensors a = {dx, (float *)dy, (float *)weight};
-    if (!add) memset(dx, 0, (size_t)(N * s->C * places) * sizeof(float));
-    work_on_strips(BACKWARD_DATA, &a, NULL, s, N, scratch);
-    break;
-  }
-  case TRANSPOSED: {
-    float *blocks = behind_multiply(scratch);
-    for (int64_t n = 0; n < N; n++) {
-      image_to_blocks(blocks, dy + n * s->K * 4 * places, s->K, s->H, s->W);
-      multiply(dx + n * s->C * places, places, (struct matrix){weight, 4 * s->K, 0},
-               (struct matrix){blocks, places, 0}, s->C, places, 4 * s->K, add, scratch);
-    }
-    break;
-  }
-  }
-}
-
-void dvg_conv_backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
-                              const float *dy, int64_t N, float *scratch) {
-  const int64_t places = s->H * s->W;
-  switch (path_of(s)) {
-  case WINOGRAD:
-    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy, NULL}, N, scratch);
-    return; // with the bias
-  case POINTWISE:
-    for (int64_t n = 0; n < N; n++)
-      multiply(dweight, s->C, (struct matrix){dy + n * s->K * places, places, 0},
-               (struct matrix){x + n * s->C * places, places, 1}, s->K, s->C, places, 1, scratch);
-    break;
-  case COLUMNS: {
-    const struct tensors a = {(float *)x, (float *)dy, dweight};
-    work_on_strips(BACKWARD_WEIGHT, &a, NULL, s, N, scratch);
-    break;
-  }
-  case TRANSPOSED: {
-    float *blocks = behind_multiply(scratch);
-    for (int64_t n = 0; n < N; n++) {
-      image_to_blocks(blocks, dy + n * s->K * 4 * places, s->K, s->H, s->W);
-      multiply(dweight, 4 * s->K, (struct matrix){x + n * s->C * places, places, 0},
-               (struct matrix){blocks, places, 1}, s->C, 4 * s->K, places, 1, scratch);
-    }
-    break;
-  }
-  }
-  if (dbias) add_bias_gradient(dbias, dy, N, s->K, dvg_conv_P(s) * dvg_conv_Q(s));
+  backward_weight(s, dweight, dbias, x, dy, winner, N, scratch);
 }
 
 // ---- linear maps
@@ -516,17 +618,17 @@ void dvg_linear_forward(float *y, const float *x, const float *weight, const flo
                         int64_t K) {
   if (bias)
     for (int64_t n = 0; n < N; n++) memcpy(y + n * K, bias, (size_t)K * sizeof(float));
-  blas_multiply(y, K, (struct matrix){x, C, 0}, (struct matrix){weight, C, 1}, N, K, C, bias != NULL);
+  blas_multiply(y, K, rows_of(x, C), columns_of(weight, C), N, K, C, bias != NULL);
 }
 
 void dvg_linear_backward_data(float *dx, const float *dy, const float *weight, int64_t N, int64_t C, int64_t K,
                               int add) {
-  blas_multiply(dx, C, (struct matrix){dy, K, 0}, (struct matrix){weight, C, 0}, N, C, K, add);
+  blas_multiply(dx, C, rows_of(dy, K), rows_of(weight, C), N, C, K, add);
 }
 
 void dvg_linear_backward_weight(float *dweight, float *dbias, const float *x, const float *dy, int64_t N,
                                 int64_t C, int64_t K) {
-  blas_multiply(dweight, C, (struct matrix){dy, K, 1}, (struct matrix){x, C, 0}, K, C, N, 1);
+  blas_multiply(dweight, C, columns_of(dy, K), rows_of(x, C), K, C, N, 1);
   if (!dbias) return;
   for (int64_t n = 0; n < N; n++)
     for (int64_t k = 0; k < K; k++) dbias[k] += dy[n * K + k];

@@ -38,16 +38,18 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
 void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x, const float *packed, const float *bias, int64_t N,
                            float *scratch);
 
-// y (N,K/2,P,Q) = max-feature-map (layers.h) of what dvg_conv_forward gives, bit by bit, without writing that down: for shapes whose
-// dvg_conv_packed(s, DVG_FILTERS_MFM) is not 0 (3x3 stride 1, K even). winner gets what the two functions below need; NULL: not wanted.
-void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x, const float *packed, const float *bias,
-                          int64_t N, float *scratch);
+// y (N,K/2,P,Q) = max-feature-map (layers.h) of what dvg_conv_forward gives, bit by bit, without writing that down: for shapes that join it.
+// packed: for DVG_FILTERS_MFM. winner gets what the two functions below need; NULL: not wanted.
+int dvg_conv_joins_mfm(const struct dvg_conv *s);
+void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x, const float *weight, const float *packed,
+                          const float *bias, int64_t N, float *scratch);
 
-// Bytes of `winner` for a batch of N; 0: this shape has none (K / 2 no multiple of the vectors' length), and not these two functions:
-// dvg_mfm_backward and then dvg_conv_backward_data or dvg_conv_backward_weight, bit by bit, from dy (N,K/2,P,Q), without writing down what is in between.
+// Bytes of `winner` for a batch of N, a byte for each value of y; 0: this shape has none (3x3 stride 1 with K / 2 no multiple of the vectors'
+// length, or one that doesn't join), and not these two functions: dvg_mfm_backward and then dvg_conv_backward_data or dvg_conv_backward_weight,
+// bit by bit, from dy (N,K/2,P,Q), without writing down what is in between.
 int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N);
-void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner, const float *packed, int64_t N,
-                                int add, float *scratch);
+void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner, const float *weight,
+                                const float *packed, int64_t N, int add, float *scratch);
 void dvg_conv_backward_weight_mfm(const struct dvg_conv *s, float *dweight, float *dbias, const float *x, const float *dy,
                                   const signed char *winner, int64_t N, float *scratch);
 

@@ -82,7 +82,7 @@ static void conv_backward(struct dvg_graph *g, struct node *n) {
   if (!dx) return;
   dvg_node_pack(n, DVG_FILTERS_BACKWARD);
   const float *packed = n->params->list[n->weight].packed[DVG_FILTERS_BACKWARD];
-  if (mfm) dvg_conv_backward_data_mfm(&n->conv, dx, dy, winner, packed, N, add, g->scratch);
+  if (mfm) dvg_conv_backward_data_mfm(&n->conv, dx, dy, winner, weight_of(n), packed, N, add, g->scratch);
   else dvg_conv_backward_data(&n->conv, dx, dy, weight_of(n), packed, N, add, g->scratch);
 }
 static void linear_forward(struct dvg_graph *g, struct node *n) {
@@ -106,7 +106,7 @@ static void mfm_forward(struct dvg_graph *g, struct node *n) {
   }
   dvg_node_pack(conv, DVG_FILTERS_MFM);
   dvg_conv_forward_mfm(&conv->conv, Y, winner_of(g, n), dvg_node_values(g, &g->nodes[conv->in[0]]),
-                       conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N,
+                       weight_of(conv), conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N,
                        g->scratch);
 }
 static void mfm_backward(struct dvg_graph *g, struct node *n) {

@@ -67,7 +67,7 @@ static void join_mfm(struct dvg_graph *g) {
     struct node *x = &g->nodes[n->in[0]];
     if (x->op != &dvg_op_conv || x->kept || n_consumers[n->in[0]] != 1) continue;
     const int64_t winner_bytes = n->needs_gradient ? dvg_conv_winner_bytes(&x->conv, x->shape.N) : 0;
-    if (n->needs_gradient ? winner_bytes == 0 : dvg_conv_packed(&x->conv, DVG_FILTERS_MFM) == 0) continue;
+    if (n->needs_gradient ? winner_bytes == 0 : !dvg_conv_joins_mfm(&x->conv)) continue;
     x->mfm = i;
     n->aux_count = (winner_bytes + (int64_t)sizeof(float) - 1) / (int64_t)sizeof(float);
   }

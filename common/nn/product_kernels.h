@@ -134,18 +134,46 @@ static inline int64_t multiply_floats(void) {
   return BLOCK_DEPTH * BLOCK_WIDTH + MAX_ROWS * BLOCK_A_ROW;
 }
 
-// to[panel][p][lane] = b[p][panel * PANEL + lane], zeros beyond n.
-static inline void pack_rows(float *to, const float *b, int64_t row, int64_t depth, int64_t n) {
-  for (int64_t p = 0; p < depth; p++, b += row)
-    for (int64_t j = 0; j < n; j += PANEL) {
+static inline int64_t multiply_larger_depth(void) {
+  return BLOCK_DEPTH;
+}
+
+// Row i of a matrix that isn't transposed, from column j on: where it is stored and, with a winner, which values are its own.
+struct row {
+  const float *at;
+  const signed char *winner; // or NULL
+  int flip;                  // -1: those that didn't win
+};
+
+INLINE struct row row_of(const struct matrix *a, int64_t i, int64_t j) {
+  if (!a->winner) return (struct row){a->at + i * a->row + j, NULL, 0};
+  const int64_t stored = i < a->half ? i : i - a->half;
+  return (struct row){a->at + stored * a->row + j, a->winner + stored * a->winner_row + j, i < a->half ? 0 : -1};
+}
+
+INLINE float own_value(struct row r, int64_t j) {
+  return !r.winner || (r.winner[j] ^ r.flip) ? r.at[j] : 0;
+}
+
+INLINE vec own_values(struct row r, int64_t j) {
+  if (!r.winner) return load(r.at + j);
+  const lanes_int won = __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(r.winner + j), lanes_int);
+  return (vec)((lanes_int)load(r.at + j) & (won ^ r.flip));
+}
+
+// to[panel][p][lane] = row p, column panel * PANEL + lane, of a part of b that begins at (first, column), zeros beyond n columns.
+static inline void pack_rows(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
+  for (int64_t p = 0; p < depth; p++) {
+    const struct row r = row_of(b, first + p, column);
+    int64_t j = 0;
+    for (; j + PANEL <= n; j += PANEL) {
       float *lanes = to + (j * depth + p * PANEL);
-      if (n - j >= PANEL) {
-        store(lanes, load(b + j));
-        store(lanes + LANES, load(b + j + LANES));
-      } else {
-        for (int64_t l = 0; l < PANEL; l++) lanes[l] = l < n - j ? b[j + l] : 0;
-      }
+      store(lanes, own_values(r, j));
+      store(lanes + LANES, own_values(r, j + LANES));
     }
+    if (j < n)
+      for (int64_t l = 0; l < PANEL; l++) to[j * depth + p * PANEL + l] = l < n - j ? own_value(r, j + l) : 0;
+  }
 }
 
 // The same of a transposed b; the lanes beyond n repeat the last column.
@@ -166,52 +194,190 @@ static inline void pack_columns(float *to, const float *b, int64_t row, int64_t 
   }
 }
 
-// A tile's rows of a, in the order of memory: rows of BLOCK_A_ROW, or columns of MAX_ROWS if transposed.
-static inline void pack_a(float *to, struct matrix a, int64_t i, int64_t p, int64_t rows, int64_t depth) {
-  if (a.transposed)
+static inline void pack_b(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
+  if (b->transposed) pack_columns(to, b->at + column * b->row + first, b->row, depth, n);
+  else pack_rows(to, b, first, column, depth, n);
+}
+
+// Rows of a, in the order of memory: rows of BLOCK_A_ROW, or columns of MAX_ROWS if transposed.
+static inline void pack_a(float *to, const struct matrix *a, int64_t i, int64_t p, int64_t rows, int64_t depth) {
+  if (a->transposed) {
     for (int64_t q = 0; q < depth; q++, to += MAX_ROWS) {
-      const float *column = a.at + (p + q) * a.row + i;
+      const float *column = a->at + (p + q) * a->row + i;
       if (rows == MAX_ROWS) memcpy(to, column, MAX_ROWS * sizeof(float)); // a size known here: no loop
       else
         for (int64_t r = 0; r < rows; r++) to[r] = column[r];
     }
-  else
-    for (int64_t r = 0; r < rows; r++)
-      memcpy(to + r * BLOCK_A_ROW, a.at + (i + r) * a.row + p, (size_t)depth * sizeof(float));
+    return;
+  }
+  for (int64_t k = 0; k < rows; k++, to += BLOCK_A_ROW) {
+    const struct row r = row_of(a, i + k, p);
+    int64_t q = 0;
+    for (; q + LANES <= depth; q += LANES) store(to + q, own_values(r, q));
+    for (; q < depth; q++) to[q] = own_value(r, q);
+  }
 }
 
-// Up to MAX_ROWS rows of c, one panel of b, of which n columns are wanted.
-static inline void multiply_tile(float *c, int64_t c_row, const float *a, int transposed, const float *b,
-                                 int64_t rows, int64_t depth, int64_t n, int add) {
-  float edge[MAX_ROWS * PANEL];
-  const int whole = n >= PANEL;
-  float *to = whole ? c : edge;
-  const int64_t to_row = whole ? c_row : PANEL;
-  const struct ahead ahead = {a, b + depth * PANEL};
-  if (transposed) product_columns(to, to_row, a, MAX_ROWS, b, rows, depth, 2, whole && add, ahead);
-  else product_rows(to, to_row, a, BLOCK_A_ROW, b, rows, depth, 2, whole && add, ahead);
-  if (whole) return;
+// sum (rows x PANEL) = a (rows x depth) b (a panel of depth), in registers.
+INLINE void tile_sums(vec sum[MAX_ROWS][2], const int rows, const float *a, const int64_t row_step, const int64_t inner_step, const float *b,
+                      int64_t depth) {
+  const float *next = b + depth * PANEL;
+  UNROLL for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (vec){0};
+  int64_t p = 0;
+  for (; p + 4 <= depth; p += 4) {
+    UNROLL for (int i = 0; i < 4; i++) product_step(sum, rows, 2, a + i * inner_step, row_step, b + i * PANEL);
+    next = fetch(next, AHEAD_B);
+    a += 4 * inner_step;
+    b += 4 * PANEL;
+  }
+  for (; p < depth; p++, a += inner_step, b += PANEL) product_step(sum, rows, 2, a, row_step, b);
+}
+
+// Where a tile goes: PANEL columns.
+struct target {
+  float *at;
+  int64_t row;
+  int add;
+  const float *bias[2]; // of its rows, and in a maximum of those they are compared with; NULL: none
+  signed char *winner;  // only of a maximum; NULL: none
+  int64_t winner_row;
+};
+
+INLINE void put_sums(const struct target *t, vec sum[MAX_ROWS][2], const int rows) {
+  if (t->add)
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < 2; j++) sum[i][j] += load(t->at + i * t->row + j * LANES);
+  if (t->bias[0])
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < 2; j++) sum[i][j] += t->bias[0][i];
+  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < 2; j++) store(t->at + i * t->row + j * LANES, sum[i][j]);
+}
+
+// The larger of the rows i and i + pairs of sums.
+INLINE void put_larger_any(const struct target *t, vec sum[MAX_ROWS][2], const int pairs, const int with_winner) {
+  UNROLL for (int i = 0; i < pairs; i++) UNROLL for (int j = 0; j < 2; j++) {
+    const vec x = sum[i][j], y = sum[pairs + i][j];
+    const lanes_int first = (x >= y) | (x != x);
+    store(t->at + i * t->row + j * LANES, (vec)(((lanes_int)x & first) | ((lanes_int)y & ~first)));
+    if (with_winner)
+      *(lanes_byte_in_memory *)(t->winner + i * t->winner_row + j * LANES) = __builtin_convertvector(first, lanes_byte);
+  }
+}
+
+INLINE void put_larger(const struct target *t, vec sum[MAX_ROWS][2], const int pairs) {
+  if (t->bias[0])
+    UNROLL for (int i = 0; i < 2 * pairs; i++) UNROLL for (int j = 0; j < 2; j++) sum[i][j] += t->bias[i / pairs][i % pairs];
+  if (t->winner) put_larger_any(t, sum, pairs, 1);
+  else put_larger_any(t, sum, pairs, 0);
+}
+
+INLINE void block_tile(const struct target *t, const int rows, const float *a, const int64_t row_step, const int64_t inner_step, const float *b,
+                       int64_t depth, const int larger) {
+  vec sum[MAX_ROWS][2];
+  tile_sums(sum, rows, a, row_step, inner_step, b, depth);
+  if (larger) put_larger(t, sum, rows / 2);
+  else put_sums(t, sum, rows);
+}
+
+// Up to MAX_ROWS rows of a that pack_a copied, one panel of b; of a maximum, an even number.
+#define BLOCK_CASE(n)                                                                                                    \
+  case n:                                                                                                                \
+    block_tile(t, n, a, row_step, inner_step, b, depth, larger);                                                         \
+    break;
+INLINE void block_tile_any(const struct target *t, int64_t rows, const float *a, const int64_t row_step, const int64_t inner_step, const float *b,
+                           int64_t depth, const int larger) {
+  if (!larger || rows % 2 == 0) switch (rows) {
+      BLOCK_CASE(2)
+      BLOCK_CASE(4)
+      BLOCK_CASE(6)
+#if MAX_ROWS == 12
+      BLOCK_CASE(8)
+      BLOCK_CASE(10)
+      BLOCK_CASE(12)
+#endif
+    }
+  if (!larger) switch (rows) {
+      BLOCK_CASE(1)
+      BLOCK_CASE(3)
+      BLOCK_CASE(5)
+#if MAX_ROWS == 12
+      BLOCK_CASE(7)
+      BLOCK_CASE(9)
+      BLOCK_CASE(11)
+#endif
+    }
+}
+
+static void sum_tile(const struct target *t, int64_t rows, const float *a, int transposed, const float *b, int64_t depth) {
+  if (transposed) block_tile_any(t, rows, a, 1, MAX_ROWS, b, depth, 0);
+  else block_tile_any(t, rows, a, BLOCK_A_ROW, 1, b, depth, 0);
+}
+
+static void larger_tile(const struct target *t, int64_t rows, const float *a, int transposed, const float *b, int64_t depth) {
+  (void)transposed; // it never is
+  block_tile_any(t, rows, a, BLOCK_A_ROW, 1, b, depth, 1);
+}
+
+// A tile of which n < PANEL columns are wanted: whole in a place of its own, from where these are copied. rows: of the target.
+static void edge_tile(const struct target *t, int64_t rows, int64_t a_rows, const float *a, int transposed, const float *b, int64_t depth,
+                      int64_t n) {
+  float value[MAX_ROWS * PANEL];
+  signed char winner[MAX_ROWS * PANEL];
+  const struct target whole = {value, PANEL, t->add, {t->bias[0], t->bias[1]}, t->winner ? winner : NULL, PANEL};
+  for (int64_t i = 0; t->add && i < rows; i++)
+    for (int64_t j = 0; j < PANEL; j++) value[i * PANEL + j] = j < n ? t->at[i * t->row + j] : 0;
+  (a_rows > rows ? larger_tile : sum_tile)(&whole, a_rows, a, transposed, b, depth);
   for (int64_t i = 0; i < rows; i++)
-    for (int64_t j = 0; j < n; j++) c[i * c_row + j] = (add ? c[i * c_row + j] : 0) + edge[i * PANEL + j];
+    for (int64_t j = 0; j < n; j++) {
+      t->at[i * t->row + j] = value[i * PANEL + j];
+      if (t->winner) t->winner[i * t->winner_row + j] = winner[i * PANEL + j];
+    }
 }
 
-// Each sum runs over k in order, in parts of BLOCK_DEPTH, wherever in c it is.
-static inline void multiply(float *c, int64_t c_row, struct matrix a, struct matrix b, int64_t m, int64_t n,
-                            int64_t k, int add, float *scratch) {
+// The rows i .. i + rows - 1 of c, of a block of b that is packed: `width` columns from the target on.
+static void block_row(struct target t, int64_t rows, int64_t a_rows, const float *a, int transposed, const float *b, int64_t depth,
+                      int64_t width) {
+  int64_t l = 0;
+  for (; l + PANEL <= width; l += PANEL) {
+    (a_rows > rows ? larger_tile : sum_tile)(&t, a_rows, a, transposed, b + l * depth, depth);
+    t.at += PANEL;
+    if (t.winner) t.winner += PANEL;
+  }
+  if (l < width) edge_tile(&t, rows, a_rows, a, transposed, b + l * depth, depth, width - l);
+}
+
+// Each sum runs over k in order, in parts of BLOCK_DEPTH, wherever in c it is; then comes the bias.
+static void multiply(const struct product *p, float *scratch) {
   float *block_b = scratch, *block_a = scratch + BLOCK_DEPTH * BLOCK_WIDTH;
-  for (int64_t p = 0; p < k; p += BLOCK_DEPTH) {
-    const int64_t depth = at_most(k - p, BLOCK_DEPTH);
-    for (int64_t j = 0; j < n; j += BLOCK_WIDTH) {
-      const int64_t width = at_most(n - j, BLOCK_WIDTH);
-      if (b.transposed) pack_columns(block_b, b.at + j * b.row + p, b.row, depth, width);
-      else pack_rows(block_b, b.at + p * b.row + j, b.row, depth, width);
-      for (int64_t i = 0; i < m; i += MAX_ROWS) {
-        const int64_t rows = at_most(m - i, MAX_ROWS);
-        pack_a(block_a, a, i, p, rows, depth);
-        for (int64_t l = 0; l < width; l += PANEL)
-          multiply_tile(c + i * c_row + j + l, c_row, block_a, a.transposed, block_b + l * depth, rows, depth,
-                        width - l, add || p > 0);
+  for (int64_t k = 0; k < p->k; k += BLOCK_DEPTH) {
+    const int64_t depth = at_most(p->k - k, BLOCK_DEPTH);
+    const float *bias = k + depth == p->k ? p->bias : NULL;
+    for (int64_t j = 0; j < p->n; j += BLOCK_WIDTH) {
+      const int64_t width = at_most(p->n - j, BLOCK_WIDTH);
+      pack_b(block_b, &p->b, k, j, depth, width);
+      for (int64_t i = 0; i < p->m; i += MAX_ROWS) {
+        const int64_t rows = at_most(p->m - i, MAX_ROWS);
+        const struct target t = {
+            .at = p->c + i * p->c_row + j, .row = p->c_row, .add = p->add || k > 0, .bias = {bias ? bias + i : NULL, NULL}};
+        pack_a(block_a, &p->a, i, k, rows, depth);
+        block_row(t, rows, rows, block_a, p->a.transposed, block_b, depth, width);
       }
+    }
+  }
+}
+
+static void multiply_larger(const struct product *p, signed char *winner, int64_t winner_row, float *scratch) {
+  float *block_b = scratch, *block_a = scratch + BLOCK_DEPTH * BLOCK_WIDTH;
+  const int64_t half = p->m / 2;
+  for (int64_t j = 0; j < p->n; j += BLOCK_WIDTH) {
+    const int64_t width = at_most(p->n - j, BLOCK_WIDTH);
+    pack_b(block_b, &p->b, 0, j, p->k, width);
+    for (int64_t i = 0; i < half; i += MAX_ROWS / 2) {
+      const int64_t rows = at_most(half - i, MAX_ROWS / 2);
+      struct target t = {.at = p->c + i * p->c_row + j, .row = p->c_row, .winner_row = winner_row};
+      if (winner) t.winner = winner + i * winner_row + j;
+      for (int h = 0; p->bias && h < 2; h++) t.bias[h] = p->bias + h * half + i;
+      pack_a(block_a, &p->a, i, 0, rows, p->k);
+      pack_a(block_a + rows * BLOCK_A_ROW, &p->a, half + i, 0, rows, p->k);
+      block_row(t, rows, 2 * rows, block_a, 0, block_b, p->k, width);
     }
   }
 }

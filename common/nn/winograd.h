@@ -32,11 +32,25 @@ struct winograd_output {
   signed char *winner; // is written; only of a max-feature-map, or NULL
 };
 
-// Row-major; stored transposed, its rows are the columns of what is meant.
+// Row-major; stored transposed, its rows are the columns of what is meant. With a winner (a byte for each value of `at`, all
+// ones or zeros) it is the gradient of a maximum: the rows 0 .. half-1 of what is meant are the stored ones where the first
+// channel won, else zero, and the rows half .. 2 half-1 where it didn't. A transposed matrix has no winner.
 struct matrix {
   const float *at;
   int64_t row; // floats from one stored row to the next
   int transposed;
+  const signed char *winner; // or NULL
+  int64_t winner_row, half;
+};
+
+// c (m x n) = or += a (m x k) b (k x n), + bias (m, or NULL) to each column. Each sum's order depends on k alone.
+struct product {
+  float *c;
+  int64_t c_row; // floats from one row of c to the next
+  struct matrix a, b;
+  int64_t m, n, k;
+  int add;
+  const float *bias;
 };
 
 struct winograd_kernels {
@@ -57,11 +71,14 @@ struct winograd_kernels {
   // dweight (out,in,3,3) += gradient; dbias (out, or NULL) += sums of dy (N,out,H,W).
   void (*weight_gradient)(const struct winograd_shape *s, float *dweight, float *dbias, const float *x,
                           struct winograd_input dy, float *scratch);
-  // c (m x n, rows c_row floats apart) = or += a (m x k) b (k x n): what the other convolutions are made of.
-  // Each sum's order depends on k alone. Floats of scratch, and the product.
+  // The product that the other convolutions are made of, and the floats of scratch it needs.
   int64_t (*multiply_floats)(void);
-  void (*multiply)(float *c, int64_t c_row, struct matrix a, struct matrix b, int64_t m, int64_t n, int64_t k,
-                   int add, float *scratch);
+  void (*multiply)(const struct product *p, float *scratch);
+  // The same, but c (m/2 x n) is the larger of the first and the second half of the rows, a NaN before all; winner (m/2 x n, rows
+  // winner_row bytes apart; NULL: not wanted) gets all ones where the first one won, else zeros. k is at most multiply_larger_depth,
+  // a is not transposed, add is 0.
+  int64_t (*multiply_larger_depth)(void);
+  void (*multiply_larger)(const struct product *p, signed char *winner, int64_t winner_row, float *scratch);
 };
 
 extern const struct winograd_kernels dvg_winograd_generic;

@@ -675,4 +675,6 @@ const struct winograd_kernels JOIN(dvg_winograd_, DVG_KERNELS) = {
     .weight_gradient = weight_gradient,
     .multiply_floats = multiply_floats,
     .multiply = multiply,
+    .multiply_larger_depth = multiply_larger_depth,
+    .multiply_larger = multiply_larger,
 };

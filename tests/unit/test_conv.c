@@ -185,8 +185,8 @@ static void check_sums(const struct dvg_conv *s, const char *name, const struct 
 // seen.
 static void check_mfm(const struct dvg_conv *s, const char *name, struct array *x, const struct array *w,
                       const struct array *bias, int64_t N) {
-  const int64_t n_packed = dvg_conv_packed(s, DVG_FILTERS_MFM), places = s->H * s->W, half = s->K / 2 * places;
-  if (n_packed == 0) return;
+  const int64_t n_packed = dvg_conv_packed(s, DVG_FILTERS_MFM), places = dvg_conv_P(s) * dvg_conv_Q(s), half = s->K / 2 * places;
+  if (!dvg_conv_joins_mfm(s)) return;
   struct array y = output(2 * N * half, 18), want = output(N * half, 19), got = output(N * half, 20),
                u = output(dvg_conv_packed(s, DVG_FILTERS_FORWARD), 21), joint = output(n_packed, 22),
                scratch = scratch_of(dvg_conv_scratch(s, N));
@@ -198,7 +198,7 @@ static void check_mfm(const struct dvg_conv *s, const char *name, struct array *
     *nan_at[k] = NAN;
     dvg_conv_forward(s, y.at, x->at, w->at, u.at, bias->at, N, scratch.at);
     dvg_mfm_forward(want.at, y.at, N, s->K / 2, places);
-    dvg_conv_forward_mfm(s, got.at, NULL, x->at, joint.at, bias->at, N, scratch.at);
+    dvg_conv_forward_mfm(s, got.at, NULL, x->at, w->at, joint.at, bias->at, N, scratch.at);
     int64_t n_wrong = 0, n_nan = 0;
     for (int64_t i = 0; i < N * half; i++) {
       n_nan += isnan(got.at[i]) != 0;
@@ -215,8 +215,8 @@ static void check_mfm(const struct dvg_conv *s, const char *name, struct array *
 // With the winners that the forward kept: the same bits as the maximum's backward and the convolution's two, one after the other.
 static void check_mfm_backward(const struct dvg_conv *s, const char *name, const struct array *x, const struct array *w,
                                const struct array *bias, int64_t N) {
-  const int64_t n_winner = dvg_conv_winner_bytes(s, N), places = s->H * s->W, half = s->K / 2 * places, n_x = N * s->C * places,
-                n_w = s->K * s->C * 9;
+  const int64_t n_winner = dvg_conv_winner_bytes(s, N), places = dvg_conv_P(s) * dvg_conv_Q(s), half = s->K / 2 * places,
+                n_x = N * s->C * s->H * s->W, n_w = s->K * s->C * s->kernel * s->kernel;
   if (n_winner == 0) return;
   CU_ASSERT_EQUAL(n_winner, N * half);
   struct array y = output(2 * N * half, 26), maximum = output(N * half, 27), dy = input(N * half, 28), whole = output(2 * N * half, 29),
@@ -230,12 +230,12 @@ static void check_mfm_backward(const struct dvg_conv *s, const char *name, const
   dvg_conv_pack(s, joint.at, w->at, DVG_FILTERS_MFM);
   dvg_conv_pack(s, backward.at, w->at, DVG_FILTERS_BACKWARD);
   dvg_conv_forward(s, y.at, x->at, w->at, forward.at, bias->at, N, scratch.at);
-  dvg_conv_forward_mfm(s, maximum.at, winner, x->at, joint.at, bias->at, N, scratch.at);
+  dvg_conv_forward_mfm(s, maximum.at, winner, x->at, w->at, joint.at, bias->at, N, scratch.at);
   CU_ASSERT_EQUAL(winner[n_winner], 77);
   dvg_mfm_backward(whole.at, dy.at, y.at, N, s->K / 2, places, 0);
   for (int add = 0; add <= 1; add++) {
     dvg_conv_backward_data(s, dx_want.at, whole.at, w->at, backward.at, N, add, scratch.at);
-    dvg_conv_backward_data_mfm(s, dx.at, dy.at, winner, backward.at, N, add, scratch.at);
+    dvg_conv_backward_data_mfm(s, dx.at, dy.at, winner, w->at, backward.at, N, add, scratch.at);
     const int same = memcmp(dx.at, dx_want.at, (size_t)n_x * sizeof(float)) == 0;
     if (!same) printf("%s: the data's gradient through the maximum differs\n", name);
     CU_ASSERT_TRUE(same);
