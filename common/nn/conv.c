@@ -101,35 +101,42 @@ static float *behind_multiply(float *scratch) {
   return scratch + winograd()->multiply_floats();
 }
 
-// A value of a maximum's gradient, or 0 where the other channel has it: that is the one that won, with flip -1 the one that lost.
-INLINE float own_value(float value, signed char won, int flip) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  bits &= (uint32_t)(won ^ flip);
-  memcpy(&value, &bits, sizeof bits);
-  return value;
-}
+enum { CHUNK = 1024 };
 
-// Sums in lanes, then in double: the largest planes have 16384 places, too many for one float. The channel's own values alone if
-// there is a winner.
-INLINE double sum_own(const float *restrict x, const signed char *restrict winner, int flip, int64_t n) {
-  double total = 0;
+// total + the sum of x, in lanes, then in double: the largest planes have 16384 places, too many for one float.
+WIDE static double add_sum(double total, const float *restrict x, int64_t n) {
   int64_t i = 0;
   while (n - i >= 16) {
     float lane[16] = {0};
-    const int64_t end = i + at_most((n - i) / 16, 64) * 16;
+    const int64_t end = i + at_most((n - i) / 16 * 16, CHUNK);
     for (; i < end; i += 16)
-      for (int l = 0; l < 16; l++) lane[l] += winner ? own_value(x[i + l], winner[i + l], flip) : x[i + l];
+      for (int l = 0; l < 16; l++) lane[l] += x[i + l];
     for (int l = 0; l < 16; l++) total += lane[l];
   }
-  for (; i < n; i++) total += winner ? own_value(x[i], winner[i], flip) : x[i];
+  for (; i < n; i++) total += x[i];
   return total;
 }
-WIDE static double sum_of(const float *x, int64_t n) {
-  return sum_own(x, NULL, 0, n);
+
+// The values of a maximum's gradient that are a channel's own, zeros for the others: the one that won, with flip -1 the one that lost.
+WIDE static void take_own(float *restrict own, const float *restrict x, const signed char *restrict winner, int flip, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t bits;
+    memcpy(&bits, &x[i], sizeof bits);
+    bits &= (uint32_t)(winner[i] ^ flip);
+    memcpy(&own[i], &bits, sizeof bits);
+  }
 }
-WIDE static double sum_of_winners(const float *x, const signed char *winner, int flip, int64_t n) {
-  return sum_own(x, winner, flip, n);
+
+static double sum_of(const float *x, const signed char *winner, int flip, int64_t n) {
+  double total = 0;
+  float own[CHUNK];
+  if (!winner) return add_sum(0, x, n);
+  for (int64_t i = 0; i < n; i += CHUNK) {
+    const int64_t part = at_most(n - i, CHUNK);
+    take_own(own, x + i, winner + i, flip, part);
+    total = add_sum(total, own, part);
+  }
+  return total;
 }
 
 // dbias (K) += sums of dy (N,K,places); with a winner of dy (N,K/2,places), each value belonging to one of two channels.
@@ -138,7 +145,7 @@ static void add_bias_gradient(float *dbias, const float *dy, const signed char *
     double sum = 0;
     for (int64_t n = 0; n < N; n++) {
       const int64_t half = K / 2, at = (winner ? n * half + k % half : n * K + k) * places;
-      sum += winner ? sum_of_winners(dy + at, winner + at, k < half ? 0 : -1, places) : sum_of(dy + at, places);
+      sum += sum_of(dy + at, winner ? winner + at : NULL, k < half ? 0 : -1, places);
     }
     dbias[k] += (float)sum;
   }
