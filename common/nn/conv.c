@@ -422,7 +422,7 @@ static void winograd_forward(const struct dvg_conv *s, struct winograd_output y,
 static void winograd_backward_data(const struct dvg_conv *s, float *dx, struct winograd_input dy,
                                    const float *packed, int64_t N, int add, float *scratch) {
   const struct winograd_shape shape = winograd_shape(s, N, 1);
-  const struct winograd_output to = {.use = add ? WINOGRAD_ADD : WINOGRAD_OVERWRITE, .at = dx};
+  const struct winograd_output to = {.at = dx, .base = add ? dx : NULL};
   winograd()->convolve(&shape, &to, dy, packed, NULL, scratch);
 }
 
@@ -437,9 +437,10 @@ static int64_t channels_of_y(const struct dvg_conv *s, int mfm) {
   return mfm ? s->K / 2 : s->K;
 }
 
-// y and what became of it: the maximum (mfm) or its gradient, or all channels.
+// y and what becomes of it: all channels, or (mfm) their maximum.
 struct output {
   float *at;
+  const float *base;
   int mfm;
   signed char *winner;
 };
@@ -468,7 +469,7 @@ static void forward(const struct dvg_conv *s, const struct output *y, const floa
   case WINOGRAD:
     winograd_forward(s,
                      (struct winograd_output){
-                         .use = y->mfm ? WINOGRAD_MFM : WINOGRAD_OVERWRITE, .at = y->at, .winner = y->winner},
+                         .use = y->mfm ? WINOGRAD_MFM : WINOGRAD_ALL, .at = y->at, .base = y->base, .winner = y->winner},
                      x, packed, bias, N, scratch);
     break;
   case POINTWISE:
@@ -501,7 +502,7 @@ void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, con
                            const float *bias, int64_t N, float *scratch) {
   assert(path_of(s) == WINOGRAD);
   memset(sums, 0, (size_t)(N * s->K * 2) * sizeof *sums);
-  winograd_forward(s, (struct winograd_output){.use = WINOGRAD_OVERWRITE, .at = y, .sums = sums}, x, packed, bias, N,
+  winograd_forward(s, (struct winograd_output){.at = y, .sums = sums}, x, packed, bias, N,
                    scratch);
 }
 
@@ -528,10 +529,11 @@ int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N) {
   return N * (s->K / 2) * dvg_conv_P(s) * dvg_conv_Q(s);
 }
 
-void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x, const float *weight,
+void dvg_conv_forward_mfm(const struct dvg_conv *s, const struct dvg_conv_maximum *y, const float *x, const float *weight,
                           const float *packed, const float *bias, int64_t N, float *scratch) {
-  assert(dvg_conv_joins_mfm(s));
-  forward(s, &(struct output){.at = y, .mfm = 1, .winner = winner}, x, weight, packed, bias, N, scratch);
+  const struct output out = {.at = y->y, .base = y->base, .mfm = 1, .winner = y->winner};
+  assert(dvg_conv_joins_mfm(s) && (!y->base || path_of(s) == WINOGRAD));
+  forward(s, &out, x, weight, packed, bias, N, scratch);
 }
 
 static void backward_data(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner,

@@ -38,10 +38,15 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
 void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x, const float *packed, const float *bias, int64_t N,
                            float *scratch);
 
-// y (N,K/2,P,Q) = max-feature-map (layers.h) of what dvg_conv_forward gives, bit by bit, without writing that down: for shapes that join it.
-// packed: for DVG_FILTERS_MFM. winner gets what the two functions below need; NULL: not wanted.
+// y (N,K/2,P,Q) = base + the max-feature-map (layers.h) of what dvg_conv_forward gives, bit by bit as in steps, without writing down what is in
+// between: for shapes that join it. packed: for DVG_FILTERS_MFM.
+struct dvg_conv_maximum {
+  float *y;
+  const float *base;   // (N,K/2,P,Q), where dvg_conv_packed(s, DVG_FILTERS_MFM) is not 0; NULL: none
+  signed char *winner; // gets what the two functions below need; NULL: not wanted
+};
 int dvg_conv_joins_mfm(const struct dvg_conv *s);
-void dvg_conv_forward_mfm(const struct dvg_conv *s, float *y, signed char *winner, const float *x, const float *weight, const float *packed,
+void dvg_conv_forward_mfm(const struct dvg_conv *s, const struct dvg_conv_maximum *y, const float *x, const float *weight, const float *packed,
                           const float *bias, int64_t N, float *scratch);
 
 // Bytes of `winner` for a batch of N, a byte for each value of y; 0: this shape has none (3x3 stride 1 with K / 2 no multiple of the vectors'

@@ -32,7 +32,7 @@ struct node {
   int mfm;  // conv: index of the node that computes it together with its maximum and leaves it no values; -1:
             // none
   int norm; // conv: index of the norm that it sums its output for; -1: none
-  int base; // norm: index of a node before it whose values it adds to its own; -1: none
+  int base; // norm, mfm: index of a node before it whose values it adds to its own; -1: none
 
   float slope;         // norm, leaky_relu
   int64_t first;       // norm: style_first; rows: first row

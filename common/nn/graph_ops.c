@@ -98,6 +98,10 @@ static void linear_backward(struct dvg_graph *g, struct node *n) {
 
 // ---- layers
 
+static const float *base_of(const struct dvg_graph *g, const struct node *n) {
+  return n->base < 0 ? NULL : dvg_node_values(g, &g->nodes[n->base]);
+}
+
 static void mfm_forward(struct dvg_graph *g, struct node *n) {
   struct node *conv = IN(0);
   if (conv->mfm < 0) {
@@ -105,9 +109,9 @@ static void mfm_forward(struct dvg_graph *g, struct node *n) {
     return;
   }
   dvg_node_pack(conv, DVG_FILTERS_MFM);
-  dvg_conv_forward_mfm(&conv->conv, Y, winner_of(g, n), dvg_node_values(g, &g->nodes[conv->in[0]]),
-                       weight_of(conv), conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N,
-                       g->scratch);
+  const struct dvg_conv_maximum y = {Y, base_of(g, n), winner_of(g, n)};
+  dvg_conv_forward_mfm(&conv->conv, &y, dvg_node_values(g, &g->nodes[conv->in[0]]), weight_of(conv),
+                       conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N, g->scratch);
 }
 static void mfm_backward(struct dvg_graph *g, struct node *n) {
   int add;
@@ -128,9 +132,8 @@ static void pool_backward(struct dvg_graph *g, struct node *n) {
 static void norm_forward(struct dvg_graph *g, struct node *n) {
   const float *style = n->n_in > 1 ? X(1) + n->first : NULL;
   int64_t stride = n->n_in > 1 ? dvg_shape_row(IN(1)->shape) : 0;
-  const float *base = n->base < 0 ? NULL : dvg_node_values(g, &g->nodes[n->base]);
-  dvg_norm_add_forward(Y, norm_stats(g, n), IN(0)->norm == n - g->nodes, base, X(0), style, stride, n->shape.N,
-                       n->shape.C, PLACES, n->slope);
+  dvg_norm_add_forward(Y, norm_stats(g, n), IN(0)->norm == n - g->nodes, base_of(g, n), X(0), style, stride,
+                       n->shape.N, n->shape.C, PLACES, n->slope);
 }
 static void norm_backward(struct dvg_graph *g, struct node *n) {
   int add;
@@ -183,7 +186,7 @@ static void gray_backward(struct dvg_graph *g, struct node *n) {
   if (dx) dvg_gray_backward(dx, DY, n->shape.N, PLACES, add);
 }
 static void add_forward(struct dvg_graph *g, struct node *n) {
-  if (IN(1)->base >= 0) return; // the norm has done it
+  if (IN(1)->base >= 0) return; // the norm or the maximum has done it
   dvg_add(Y, X(0), X(1), COUNT);
 }
 static void add_backward(struct dvg_graph *g, struct node *n) {

@@ -107,16 +107,21 @@ static int overwritten_input(const struct dvg_graph *g, const struct node *n, co
   return free_to_take ? k : -1;
 }
 
-// A norm whose only reader adds it to what is there before: it adds at once, as the sum takes over its memory.
-// Its backward doesn't ask for its output.
+// A norm, or a maximum of a convolution that can, whose only reader adds it to what is there before: it adds at once, as the sum
+// takes over its memory. Its backward doesn't ask for its output.
+static int can_add(const struct dvg_graph *g, int i) {
+  const struct node *n = &g->nodes[i], *x = &g->nodes[n->in[0]];
+  if (n->op == &dvg_op_mfm) return x->mfm == i && dvg_conv_packed(&x->conv, DVG_FILTERS_MFM) > 0;
+  return n->op == &dvg_op_norm;
+}
+
 static void join_add(struct dvg_graph *g) {
   int n_consumers[MAX_NODES];
   count_consumers(n_consumers, g);
   for (int i = 0; i < g->n_nodes; i++) {
     const struct node *n = &g->nodes[i];
     if (n->op != &dvg_op_add || n->in[0] >= n->in[1] || overwritten_input(g, n, n_consumers) != 1) continue;
-    struct node *x = &g->nodes[n->in[1]];
-    if (x->op == &dvg_op_norm) x->base = n->in[0];
+    if (can_add(g, n->in[1])) g->nodes[n->in[1]].base = n->in[0];
   }
 }
 

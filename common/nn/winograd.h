@@ -14,9 +14,9 @@ struct winograd_shape {
   int64_t in, out, H, W, N;
 };
 
-// What becomes of the outputs: they overwrite y (N,out,H,W), are added to it, or y (N,out/2,H,W) is the larger of
-// the first and the second half of the channels (max-feature-map), a NaN before all.
-enum winograd_use { WINOGRAD_OVERWRITE, WINOGRAD_ADD, WINOGRAD_MFM };
+// What becomes of the outputs: they are y (N,out,H,W), or y (N,out/2,H,W) is the larger of the first and the second half of the
+// channels (max-feature-map), a NaN before all.
+enum winograd_use { WINOGRAD_ALL, WINOGRAD_MFM };
 
 // A max-feature-map keeps for its backward where the first channel won: a byte for each value, all ones or zeros,
 // [image][LANES channels][place][lane]. With it, half of the channels of dy stand for all: each value belongs to
@@ -28,7 +28,8 @@ struct winograd_input {
 struct winograd_output {
   enum winograd_use use;
   float *at;
-  double *sums; // (N,out,2) += the sums of y and y^2 over each plane; only when it overwrites, or NULL
+  const float *base; // of y's shape: is added to what y gets; may be y itself, or NULL
+  double *sums; // (N,out,2) += the sums of y and y^2 over each plane; only without a base, or NULL
   signed char *winner; // is written; only of a max-feature-map, or NULL
 };
 

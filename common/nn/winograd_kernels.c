@@ -126,29 +126,29 @@ static void load_channels(float *window, const float *x, int64_t stride, int64_t
   }
 }
 
-// The inverse for n_places: y[l * stride + p] = window[p][l] for l < n_channels, added when `add`.
-INLINE void store_channels_any(float *y, int64_t stride, int64_t n_channels, int64_t n_places,
-                               const float *window, const int add) {
+// The inverse for n_places: y[l * stride + p] = window[p][l] for l < n_channels, plus base at the same place (NULL: nothing).
+INLINE void store_channels_any(float *y, const float *base, int64_t stride, int64_t n_channels, int64_t n_places,
+                               const float *window) {
   int64_t p = 0;
   for (; p + LANES <= n_places; p += LANES) {
     vec r[LANES];
     UNROLL for (int l = 0; l < LANES; l++) r[l] = load(window + (p + l) * LANES);
     transpose(r);
     UNROLL for (int l = 0; l < LANES; l++) if (l < n_channels) {
-      float *to = y + l * stride + p;
-      store(to, add ? load(to) + r[l] : r[l]);
+      const int64_t at = l * stride + p;
+      store(y + at, base ? load(base + at) + r[l] : r[l]);
     }
   }
   for (; p < n_places; p++)
     for (int64_t l = 0; l < n_channels; l++)
-      y[l * stride + p] = (add ? y[l * stride + p] : 0) + window[p * LANES + l];
+      y[l * stride + p] = (base ? base[l * stride + p] : 0) + window[p * LANES + l];
 }
 
-static void store_channels(float *y, int64_t stride, int64_t n_channels, int64_t n_places, const float *window,
-                           int add) {
-  if (add) store_channels_any(y, stride, n_channels, n_places, window, 1);
-  else if (n_channels == LANES) store_channels_any(y, stride, LANES, n_places, window, 0);
-  else store_channels_any(y, stride, n_channels, n_places, window, 0);
+static void store_channels(float *y, const float *base, int64_t stride, int64_t n_channels, int64_t n_places,
+                           const float *window) {
+  if (base) store_channels_any(y, base, stride, n_channels, n_places, window);
+  else if (n_channels == LANES) store_channels_any(y, NULL, stride, LANES, n_places, window);
+  else store_channels_any(y, NULL, stride, n_channels, n_places, window);
 }
 
 // ---- the order of output channels in packed filters and in M
@@ -515,8 +515,8 @@ static void transform_output(const struct winograd_output *y, const float *m, in
     }
     for (int h = 0; h < (mfm ? 1 : vecs); h++) {
       const int64_t plane = r / g->down * channels + part[h].first;
-      store_channels(y->at + (plane * g->H + top) * g->W, places, part[h].count, n_places, window[h],
-                     y->use == WINOGRAD_ADD);
+      const int64_t at = (plane * g->H + top) * g->W;
+      store_channels(y->at + at, y->base ? y->base + at : NULL, places, part[h].count, n_places, window[h]);
       if (y->sums) add_sums(y->sums + 2 * plane, part[h].count, window[h], n_places);
     }
   }
@@ -594,7 +594,8 @@ static void unpack_gradient(float *dweight, const float *du, int64_t stride, int
           UNROLL for (int j = 0; j < 3; j++) store(window + (f * 9 + i * 3 + j) * LANES, out3[j]);
         }
       }
-      store_channels(dweight + (part.first * in + c) * 9, in * 9, part.count, n_filters * 9, window, 1);
+      float *at = dweight + (part.first * in + c) * 9;
+      store_channels(at, at, in * 9, part.count, n_filters * 9, window);
     }
   }
 }

@@ -198,7 +198,7 @@ static void check_mfm(const struct dvg_conv *s, const char *name, struct array *
     *nan_at[k] = NAN;
     dvg_conv_forward(s, y.at, x->at, w->at, u.at, bias->at, N, scratch.at);
     dvg_mfm_forward(want.at, y.at, N, s->K / 2, places);
-    dvg_conv_forward_mfm(s, got.at, NULL, x->at, w->at, joint.at, bias->at, N, scratch.at);
+    dvg_conv_forward_mfm(s, &(struct dvg_conv_maximum){.y = got.at}, x->at, w->at, joint.at, bias->at, N, scratch.at);
     int64_t n_wrong = 0, n_nan = 0;
     for (int64_t i = 0; i < N * half; i++) {
       n_nan += isnan(got.at[i]) != 0;
@@ -230,7 +230,7 @@ static void check_mfm_backward(const struct dvg_conv *s, const char *name, const
   dvg_conv_pack(s, joint.at, w->at, DVG_FILTERS_MFM);
   dvg_conv_pack(s, backward.at, w->at, DVG_FILTERS_BACKWARD);
   dvg_conv_forward(s, y.at, x->at, w->at, forward.at, bias->at, N, scratch.at);
-  dvg_conv_forward_mfm(s, maximum.at, winner, x->at, w->at, joint.at, bias->at, N, scratch.at);
+  dvg_conv_forward_mfm(s, &(struct dvg_conv_maximum){.y = maximum.at, .winner = winner}, x->at, w->at, joint.at, bias->at, N, scratch.at);
   CU_ASSERT_EQUAL(winner[n_winner], 77);
   dvg_mfm_backward(whole.at, dy.at, y.at, N, s->K / 2, places, 0);
   for (int add = 0; add <= 1; add++) {
@@ -247,6 +247,30 @@ static void check_mfm_backward(const struct dvg_conv *s, const char *name, const
   free(winner);
   drop(&y), drop(&maximum), drop(&dy), drop(&whole), drop(&forward), drop(&joint), drop(&backward), drop(&scratch), drop(&dx), drop(&dx_want),
       drop(&dw), drop(&dw_want), drop(&db), drop(&db_want);
+}
+
+// With a base: the same bits as adding the maximum to it, in memory of its own or in place, and the same winners.
+static void check_mfm_base(const struct dvg_conv *s, const char *name, const struct array *x, const struct array *w, const struct array *bias,
+                           int64_t N) {
+  const int64_t n_packed = dvg_conv_packed(s, DVG_FILTERS_MFM), n_y = N * (s->K / 2) * s->H * s->W, n_winner = dvg_conv_winner_bytes(s, N);
+  if (n_packed == 0) return;
+  struct array want = output(n_y, 36), got = output(n_y, 37), base = input(n_y, 38), joint = output(n_packed, 39),
+               scratch = scratch_of(dvg_conv_scratch(s, N));
+  signed char *winner = must(calloc((size_t)n_winner + 1, 2)), *without = winner + n_winner;
+  dvg_conv_pack(s, joint.at, w->at, DVG_FILTERS_MFM);
+  dvg_conv_forward_mfm(s, &(struct dvg_conv_maximum){want.at, NULL, n_winner ? without : NULL}, x->at, w->at, joint.at, bias->at, N, scratch.at);
+  dvg_add(want.at, base.at, want.at, n_y);
+  for (int in_place = 0; in_place <= 1; in_place++) {
+    if (in_place) memcpy(got.at, base.at, (size_t)n_y * sizeof(float));
+    const struct dvg_conv_maximum y = {got.at, in_place ? got.at : base.at, n_winner ? winner : NULL};
+    dvg_conv_forward_mfm(s, &y, x->at, w->at, joint.at, bias->at, N, scratch.at);
+    const int same = memcmp(got.at, want.at, (size_t)n_y * sizeof(float)) == 0;
+    if (!same) printf("%s: the maximum added to a base differs\n", name);
+    CU_ASSERT_TRUE(same);
+    CU_ASSERT_EQUAL(memcmp(winner, without, (size_t)n_winner), 0);
+  }
+  free(winner);
+  drop(&want), drop(&got), drop(&base), drop(&joint), drop(&scratch);
 }
 
 static void check_backward_data(const struct dvg_conv *s, const char *name, const struct array *dy,
@@ -315,6 +339,7 @@ static void check_shape(const struct dvg_conv *s, int64_t N) {
     check_forward(s, name, &x, &w, &bias, want.y, N, tolerance);
     check_mfm(s, name, &x, &w, &bias, N);
     check_sums(s, name, &x, &w, &bias, N);
+    check_mfm_base(s, name, &x, &w, &bias, N);
     check_mfm_backward(s, name, &x, &w, &bias, N);
     check_backward_data(s, name, &dy, &w, want.dx, N, tolerance);
     check_backward_weight(s, name, &x, &dy, &want, n_w, N, tolerance);

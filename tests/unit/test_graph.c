@@ -730,31 +730,36 @@ static void check_spread(const struct fixture *f, const char *what, int node, do
   CHECK_CLOSE(what, got, want, 2, 1e-5);
 }
 
-// A block of two convolutions with their maxima, whose channels fill whole vectors: where nobody asks for a convolution's values they are
+// Convolutions of all kinds with their maxima, whose channels fill whole vectors: where nobody asks for a convolution's values they are
 // never written down, forward, backward or in the initialisation.
 static void maxima_with_their_convolutions(void) {
+  enum { N = 3, SIDE = 24 };
   struct fixture joint, apart;
-  int block = 0;
+  int last = 0;
   for (int kept = 0; kept <= 1; kept++) {
     struct fixture *f = kept ? &apart : &joint;
     start(f);
-    int x = dvg_graph_input(f->g, "x", 3, 5, 9, 11);
-    int a = dvg_graph_conv(f->g, f->s, "a", x, 64, 3, 1, 1), m = dvg_graph_mfm(f->g, a);
-    int b = dvg_graph_conv(f->g, f->s, "b", m, 64, 3, 1, 1);
-    block = dvg_graph_add(f->g, m, dvg_graph_mfm(f->g, b));
-    dvg_graph_keep(f->g, block);
-    if (kept) dvg_graph_keep(f->g, a), dvg_graph_keep(f->g, b);
-    project(f, "loss", block);
+    int x = dvg_graph_input(f->g, "x", N, 5, SIDE, SIDE);
+    int a = dvg_graph_conv(f->g, f->s, "a", x, 64, 5, 1, 2);
+    int b = dvg_graph_conv(f->g, f->s, "b", dvg_graph_mfm(f->g, a), 64, 3, 1, 1), m = dvg_graph_mfm(f->g, b);
+    int c = dvg_graph_conv(f->g, f->s, "c", m, 64, 3, 1, 1);
+    int block = dvg_graph_add(f->g, m, dvg_graph_mfm(f->g, c));
+    int d = dvg_graph_conv(f->g, f->s, "d", block, 64, 1, 1, 0);
+    last = dvg_graph_mfm(f->g, d);
+    dvg_graph_keep(f->g, last);
+    const int convolutions[] = {a, b, c, d};
+    for (int i = 0; kept && i < 4; i++) dvg_graph_keep(f->g, convolutions[i]);
+    project(f, "loss", last);
     CU_ASSERT_TRUE_FATAL(plan(f, 1));
     CU_ASSERT_EQUAL(dvg_graph_initialize_by_data(f->g), DVG_OK);
     run(f);
   }
-  CU_ASSERT_TRUE(same_values(&joint, &apart, block));
+  CU_ASSERT_TRUE(same_values(&joint, &apart, last));
   CU_ASSERT_TRUE(same_bits(joint.params.value, apart.params.value, joint.params.n_values));
   CU_ASSERT_TRUE(same_bits(joint.params.gradient, apart.params.gradient, joint.params.n_values));
   CU_ASSERT_EQUAL(joint.params.gradient[0] == 0, 0);
-  const int64_t of_one = 3 * 64 * 9 * 11 * (int64_t)sizeof(float);
-  CU_ASSERT_TRUE(dvg_graph_bytes(joint.g) + 2 * of_one <= dvg_graph_bytes(apart.g));
+  const int64_t of_one = N * 64 * SIDE * SIDE * (int64_t)sizeof(float);
+  CU_ASSERT_TRUE(dvg_graph_bytes(joint.g) + 4 * of_one <= dvg_graph_bytes(apart.g));
   end(&joint), end(&apart);
 }
 
