@@ -146,7 +146,8 @@ INLINE void store_channels_any(float *y, const float *base, int64_t stride, int6
 
 static void store_channels(float *y, const float *base, int64_t stride, int64_t n_channels, int64_t n_places,
                            const float *window) {
-  if (base) store_channels_any(y, base, stride, n_channels, n_places, window);
+  if (base && n_channels == LANES) store_channels_any(y, base, stride, LANES, n_places, window);
+  else if (base) store_channels_any(y, base, stride, n_channels, n_places, window);
   else if (n_channels == LANES) store_channels_any(y, NULL, stride, LANES, n_places, window);
   else store_channels_any(y, NULL, stride, n_channels, n_places, window);
 }
@@ -489,6 +490,12 @@ static void add_sums(double *sums, int64_t n_channels, const float *window, int6
   }
 }
 
+// Into the cache, while the tiles are transformed.
+static void fetch_base(const float *base, int64_t stride, int64_t n_channels, int64_t n_places) {
+  for (int64_t l = 0; l < n_channels; l++)
+    for (int64_t p = 0; p < n_places; p += LINE_FLOATS) __builtin_prefetch(base + l * stride + p);
+}
+
 // The tile rows first .. last-1 of the panel that begins at vector number `vector`: m -> y (N, channels, H, W).
 static void transform_output(const struct winograd_output *y, const float *m, int64_t stride, int64_t vector,
                              const int vecs, int64_t channels, const float *bias, const struct grid *g,
@@ -505,9 +512,11 @@ static void transform_output(const struct winograd_output *y, const float *m, in
   if (mfm) channels /= 2;
   for (int64_t r = first; r < last; r++) {
     const float *tiles = m + (r - first) * g->across * vecs * LANES;
+    const int64_t top = r % g->down * 4, n_places = at_most(g->H - top, 4) * g->W;
+    for (int h = 0; y->base && h < (mfm ? 1 : vecs); h++)
+      fetch_base(y->base + (r / g->down * channels + part[h].first) * places + top * g->W, places, part[h].count, n_places);
     if (vecs == 2) inverse_row(window, tiles, stride, b, 2, g);
     else inverse_row(window, tiles, stride, b, 1, g);
-    const int64_t top = r % g->down * 4, n_places = at_most(g->H - top, 4) * g->W;
     if (mfm) {
       const int64_t plane = r / g->down * channels + part[0].first;
       take_larger(window[0], window[1], y->winner ? y->winner + (plane * places + top * g->W * LANES) : NULL,
