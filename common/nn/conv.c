@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/nn/lanes.h"
+#include "common/nn/layers.h"
 #include "common/nn/winograd.h"
 
 static int64_t at_most(int64_t a, int64_t b) {
@@ -127,25 +128,36 @@ WIDE static void take_own(float *restrict own, const float *restrict x, const si
   }
 }
 
-static double sum_of(const float *x, const signed char *winner, int flip, int64_t n) {
+// The sum of n values of a row of a matrix.
+static double sum_of(const struct matrix *a, int64_t row, int64_t first, int64_t n) {
   double total = 0;
   float own[CHUNK];
-  if (!winner) return add_sum(0, x, n);
+  const int64_t stored = a->winner ? row % a->half : row;
+  const float *x = a->at + stored * a->row + first;
+  if (!a->winner) return add_sum(0, x, n);
+  const signed char *winner = a->winner + stored * a->winner_row + first;
   for (int64_t i = 0; i < n; i += CHUNK) {
     const int64_t part = at_most(n - i, CHUNK);
-    take_own(own, x + i, winner + i, flip, part);
+    take_own(own, x + i, winner + i, row < a->half ? 0 : -1, part);
     total = add_sum(total, own, part);
   }
   return total;
 }
 
-// dbias (K) += sums of dy (N,K,places); with a winner of dy (N,K/2,places), each value belonging to one of two channels.
+// sums (K) += the sums of the rows of dy (K, n_images parts), each part by itself.
+static void add_row_sums(double *sums, const struct matrix *dy, int64_t K, int64_t n_images, int64_t part) {
+  for (int64_t k = 0; k < K; k++)
+    for (int64_t n = 0; n < n_images; n++) sums[k] += sum_of(dy, k, n * part, part);
+}
+
+// dbias (K) += sums of dy (N,K,places) or, with a winner, of the gradient of the maximum.
 static void add_bias_gradient(float *dbias, const float *dy, const signed char *winner, int64_t N, int64_t K, int64_t places) {
+  const int64_t step = (winner ? K / 2 : K) * places;
   for (int64_t k = 0; k < K; k++) {
     double sum = 0;
     for (int64_t n = 0; n < N; n++) {
-      const int64_t half = K / 2, at = (winner ? n * half + k % half : n * K + k) * places;
-      sum += sum_of(dy + at, winner ? winner + at : NULL, k < half ? 0 : -1, places);
+      const struct matrix of_image = gradient_of(dy + n * step, places, winner ? winner + n * step : NULL, K);
+      sum += sum_of(&of_image, k, 0, places);
     }
     dbias[k] += (float)sum;
   }
@@ -204,11 +216,25 @@ static int64_t strip_places(const struct strips *t) {
   return t->n_images * t->n_rows * t->Q;
 }
 
+// What a strip needs, on 64-byte boundaries.
+struct strip_scratch {
+  double *sums;   // of the bias gradient, K
+  float *columns; // depth x places
+  float *output;  // K x places: of several images, whose channels aren't where y has them, or of a maximum that is pooled
+};
+
+static int64_t whole_lines(int64_t n_floats) {
+  return (n_floats + 15) / 16 * 16;
+}
+
 static int64_t strips_scratch(const struct dvg_conv *s) {
   const struct strips t = make_strips(s);
-  // the columns (on a 64-byte boundary), and an output of several images, whose channels aren't where y has
-  // them
-  return (t.depth * strip_places(&t) + 15) / 16 * 16 + s->K * strip_places(&t);
+  return whole_lines(2 * s->K) + whole_lines(t.depth * strip_places(&t)) + s->K * strip_places(&t);
+}
+
+static struct strip_scratch lay_out(float *scratch, const struct dvg_conv *s, const struct strips *t) {
+  float *sums = behind_multiply(scratch), *columns = sums + whole_lines(2 * s->K);
+  return (struct strip_scratch){(double *)(void *)sums, columns, columns + whole_lines(t->depth * strip_places(t))};
 }
 
 // The places q of an output row whose input column q * stride - pad + j is inside of the image: [*begin, *end).
@@ -280,15 +306,81 @@ static void columns_to_image(float *dx, const float *columns, int64_t row, const
       }
 }
 
+// ---- a maximum that is pooled: four places in a square become one, and a byte tells which values the gradient belongs to. Its bits
+// 0 to 3: whether the first channel won at each of the four; bits 4 and 5: which of the maxima is the largest.
+
+// code (n_rows/2, Q/2) of the maxima and winners (n_rows, Q). The comparisons are dvg_pool_backward's.
+WIDE static void pool_codes(signed char *restrict code, const float *restrict maximum, const signed char *restrict winner, int64_t n_rows,
+                            int64_t Q) {
+  for (int64_t i = 0; i < n_rows / 2; i++) {
+    const float *restrict top = maximum + 2 * i * Q, *restrict low = top + Q;
+    const signed char *restrict won_top = winner + 2 * i * Q, *restrict won_low = won_top + Q;
+    for (int64_t j = 0; j < Q / 2; j++) {
+      const float a = top[2 * j], b = top[2 * j + 1], c = low[2 * j], d = low[2 * j + 1];
+      const float ab = a > b ? a : b, cd = c > d ? c : d;
+      const int in_top = b - a > 0, in_low = 2 + (d - c > 0), largest = cd - ab > 0 ? in_low : in_top;
+      const int won = (won_top[2 * j] & 1) | (won_top[2 * j + 1] & 2) | (won_low[2 * j] & 4) | (won_low[2 * j + 1] & 8);
+      code[i * (Q / 2) + j] = (signed char)(largest << 4 | won);
+    }
+  }
+}
+
+INLINE float where(uint32_t mask, float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  bits &= mask;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// The gradients of both channels (n_rows, Q) from dy (n_rows/2, Q/2): dvg_pool_backward, then dvg_mfm_backward.
+WIDE static void unpool(float *restrict first, float *restrict second, const float *restrict dy, const signed char *restrict code,
+                        int64_t n_rows, int64_t Q) {
+  for (int64_t i = 0; i < n_rows / 2; i++)
+    for (int r = 0; r < 2; r++) {
+      float *restrict a = first + (2 * i + r) * Q, *restrict b = second + (2 * i + r) * Q;
+      for (int64_t j = 0; j < Q / 2; j++) {
+        const float g = dy[i * (Q / 2) + j], mean = 0.25f * g;
+        const uint32_t bits = (uint32_t)code[i * (Q / 2) + j], largest = bits >> 4, at = 2 * (uint32_t)r;
+        const float left = mean + where(-(uint32_t)(largest == at), g), right = mean + where(-(uint32_t)(largest == at + 1), g);
+        const uint32_t won_left = -(bits >> at & 1), won_right = -(bits >> (at + 1) & 1);
+        a[2 * j] = where(won_left, left), a[2 * j + 1] = where(won_right, right);
+        b[2 * j] = where(~won_left, left), b[2 * j + 1] = where(~won_right, right);
+      }
+    }
+}
+
 enum operation { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHT };
 
 // What a strip works on. Exactly one of x, y, weight is the result.
 struct tensors {
   float *x, *y, *weight;
   const float *bias;   // of a forward, or NULL
-  int mfm;             // y (N,K/2,P,Q) is the maximum or its gradient; strips of several images don't have that
+  float *dbias;        // of the gradient of the weights, or NULL
+  int mfm, pool;       // y (N,K/2,P,Q) or (N,K/2,P/2,Q/2) is the maximum or its gradient; strips of several images don't have that
   signed char *winner; // of the maximum; a forward's may be NULL
 };
+
+// y = the strip's maximum, pooled; `maximum` (K, places) is scratch.
+static void pool_strip(const struct tensors *a, const struct dvg_conv *s, const struct strips *t, int64_t image, int64_t first,
+                       int64_t n_rows, const float *maximum, const signed char *winner) {
+  const int64_t places = n_rows * t->Q, plane = t->P / 2 * (t->Q / 2);
+  for (int64_t k = 0; k < s->K / 2; k++) {
+    const int64_t at = (image * (s->K / 2) + k) * plane + first / 2 * (t->Q / 2);
+    dvg_pool_forward(a->y + at, maximum + k * places, 1, n_rows, t->Q);
+    if (a->winner) pool_codes(a->winner + at, maximum + k * places, winner + k * places, n_rows, t->Q);
+  }
+}
+
+// dy (K, places) = the gradient of all channels.
+static void unpool_strip(float *dy, const struct tensors *a, const struct dvg_conv *s, const struct strips *t, int64_t image, int64_t first,
+                         int64_t n_rows) {
+  const int64_t places = n_rows * t->Q, plane = t->P / 2 * (t->Q / 2), half = s->K / 2;
+  for (int64_t k = 0; k < half; k++) {
+    const int64_t at = (image * half + k) * plane + first / 2 * (t->Q / 2);
+    unpool(dy + k * places, dy + (half + k) * places, a->y + at, a->winner + at, n_rows, t->Q);
+  }
+}
 
 static void forward_strip(float *y, int64_t y_row, signed char *winner, const struct tensors *a, const struct dvg_conv *s,
                           const float *columns, int64_t depth, int64_t places, float *scratch) {
@@ -310,13 +402,14 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
                           int64_t n_rows, float *scratch) {
   const int64_t part = n_rows * t->Q, places = n_images * part, plane = t->P * t->Q,
                 x_image = s->C * s->H * s->W;
-  float *columns = behind_multiply(scratch), *gathered = columns + (t->depth * strip_places(t) + 15) / 16 * 16;
+  const struct strip_scratch w = lay_out(scratch, s, t);
   // One image's output is a matrix where it is; several are gathered (K, image, place) or scattered.
-  const int64_t at = image * (a->mfm ? s->K / 2 : s->K) * plane + first * t->Q;
-  float *y = n_images > 1 ? gathered : a->y + at;
-  signed char *winner = a->winner ? a->winner + at : NULL;
-  const int64_t y_row = n_images > 1 ? places : plane;
-  const struct matrix dy = gradient_of(y, y_row, winner, s->K);
+  const int apart = n_images > 1 || a->pool;
+  const int64_t at = image * (a->mfm ? s->K / 2 : s->K) * plane + first * t->Q, y_row = apart ? places : plane;
+  float *y = apart ? w.output : a->y + at;
+  signed char *winner = !a->winner ? NULL : a->pool ? (signed char *)(w.output + s->K / 2 * places) : a->winner + at;
+  const struct matrix dy = gradient_of(y, y_row, a->pool ? NULL : winner, s->K);
+  if (a->pool && operation != FORWARD) unpool_strip(y, a, s, t, image, first, n_rows);
   if (n_images > 1 && operation != FORWARD)
     for (int64_t n = 0; n < n_images; n++)
       for (int64_t k = 0; k < s->K; k++)
@@ -324,21 +417,23 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
                (size_t)part * sizeof(float));
   if (operation != BACKWARD_DATA)
     for (int64_t n = 0; n < n_images; n++)
-      image_to_columns(columns + n * part, places, a->x + (image + n) * x_image, s, t, first, n_rows);
+      image_to_columns(w.columns + n * part, places, a->x + (image + n) * x_image, s, t, first, n_rows);
 
   if (operation == FORWARD) {
-    forward_strip(y, y_row, winner, a, s, columns, t->depth, places, scratch);
+    forward_strip(y, y_row, winner, a, s, w.columns, t->depth, places, scratch);
+    if (a->pool) pool_strip(a, s, t, image, first, n_rows, y, winner);
     if (n_images > 1)
       for (int64_t n = 0; n < n_images; n++)
         for (int64_t k = 0; k < s->K; k++)
           memcpy(a->y + ((image + n) * s->K + k) * plane, y + k * places + n * part,
                  (size_t)part * sizeof(float));
   } else if (operation == BACKWARD_DATA) {
-    multiply(columns, places, columns_of(a->weight, t->depth), dy, t->depth, places, s->K, 0, scratch);
+    multiply(w.columns, places, columns_of(a->weight, t->depth), dy, t->depth, places, s->K, 0, scratch);
     for (int64_t n = 0; n < n_images; n++)
-      columns_to_image(a->x + (image + n) * x_image, columns + n * part, places, s, t, first, n_rows);
+      columns_to_image(a->x + (image + n) * x_image, w.columns + n * part, places, s, t, first, n_rows);
   } else {
-    multiply(a->weight, t->depth, dy, columns_of(columns, places), s->K, t->depth, places, 1, scratch);
+    multiply(a->weight, t->depth, dy, columns_of(w.columns, places), s->K, t->depth, places, 1, scratch);
+    if (a->dbias) add_row_sums(w.sums, &dy, s->K, n_images, part);
   }
 }
 
@@ -346,10 +441,13 @@ static void work_on_strips(enum operation operation, const struct tensors *a, co
                            float *scratch) {
   const struct strips t = make_strips(s);
   assert(!a->mfm || t.n_images == 1);
+  double *sums = lay_out(scratch, s, &t).sums;
+  if (a->dbias) memset(sums, 0, (size_t)s->K * sizeof *sums);
   for (int64_t image = 0; image < N; image += t.n_images)
     for (int64_t first = 0; first < t.P; first += t.n_rows)
       work_on_strip(operation, a, s, &t, image, at_most(t.n_images, N - image), first, at_most(t.n_rows, t.P - first),
                     scratch);
+  for (int64_t k = 0; a->dbias && k < s->K; k++) a->dbias[k] += (float)sums[k];
 }
 
 // ---- transposed 2x2 stride 2: each input place becomes a 2x2 block; no two overlap
@@ -437,11 +535,11 @@ static int64_t channels_of_y(const struct dvg_conv *s, int mfm) {
   return mfm ? s->K / 2 : s->K;
 }
 
-// y and what becomes of it: all channels, or (mfm) their maximum.
+// y and what becomes of it: all channels, or (mfm) their maximum, pooled or not.
 struct output {
   float *at;
   const float *base;
-  int mfm;
+  int mfm, pool;
   signed char *winner;
 };
 
@@ -476,8 +574,13 @@ static void forward(const struct dvg_conv *s, const struct output *y, const floa
     pointwise_forward(s, y, x, weight, bias, N, scratch);
     break;
   case COLUMNS: {
-    const struct tensors a = {
-        .x = (float *)x, .y = y->at, .weight = (float *)weight, .bias = bias, .mfm = y->mfm, .winner = y->winner};
+    const struct tensors a = {.x = (float *)x,
+                              .y = y->at,
+                              .weight = (float *)weight,
+                              .bias = bias,
+                              .mfm = y->mfm,
+                              .pool = y->pool,
+                              .winner = y->winner};
     work_on_strips(FORWARD, &a, s, N, scratch);
     break;
   }
@@ -523,35 +626,51 @@ int dvg_conv_joins_mfm(const struct dvg_conv *s) {
   }
 }
 
-int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N) {
-  if (!dvg_conv_joins_mfm(s)) return 0;
-  if (path_of(s) == WINOGRAD) return winograd()->winner_bytes(s->K, s->H, s->W, N);
-  return N * (s->K / 2) * dvg_conv_P(s) * dvg_conv_Q(s);
+int dvg_conv_joins_pool(const struct dvg_conv *s) {
+  if (!dvg_conv_joins_mfm(s) || dvg_conv_P(s) % 2 != 0 || dvg_conv_Q(s) % 2 != 0) return 0;
+  return path_of(s) == COLUMNS && make_strips(s).n_rows % 2 == 0;
+}
+
+int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N, int pool) {
+  if (!(pool ? dvg_conv_joins_pool(s) : dvg_conv_joins_mfm(s))) return 0;
+  const int64_t H = dvg_conv_P(s) / (pool ? 2 : 1), W = dvg_conv_Q(s) / (pool ? 2 : 1);
+  return path_of(s) == WINOGRAD ? winograd()->winner_bytes(s->K, H, W, N) : N * (s->K / 2) * H * W;
 }
 
 void dvg_conv_forward_mfm(const struct dvg_conv *s, const struct dvg_conv_maximum *y, const float *x, const float *weight,
                           const float *packed, const float *bias, int64_t N, float *scratch) {
-  const struct output out = {.at = y->y, .base = y->base, .mfm = 1, .winner = y->winner};
-  assert(dvg_conv_joins_mfm(s) && (!y->base || path_of(s) == WINOGRAD));
+  const struct output out = {y->y, y->base, 1, y->pool, y->winner};
+  assert(y->pool ? dvg_conv_joins_pool(s) && !y->base : dvg_conv_joins_mfm(s));
+  assert(!y->base || path_of(s) == WINOGRAD);
   forward(s, &out, x, weight, packed, bias, N, scratch);
 }
 
-static void backward_data(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner,
-                          const float *weight, const float *packed, int64_t N, int add, float *scratch) {
-  const int64_t places = s->H * s->W, y_step = channels_of_y(s, winner != NULL) * places;
+// The gradient of all channels as tensors of strips.
+static struct tensors of_gradient(const struct dvg_conv_gradient *dy) {
+  return (struct tensors){
+      .y = (float *)dy->dy, .mfm = dy->winner != NULL, .pool = dy->pool, .winner = (signed char *)dy->winner};
+}
+
+// The same of one image of a 1x1 convolution.
+static struct matrix of_image(const struct dvg_conv *s, const struct dvg_conv_gradient *dy, int64_t n) {
+  const int64_t places = s->H * s->W, at = n * channels_of_y(s, dy->winner != NULL) * places;
+  return gradient_of(dy->dy + at, places, dy->winner ? dy->winner + at : NULL, s->K);
+}
+
+static void backward_data(const struct dvg_conv *s, float *dx, const struct dvg_conv_gradient *dy, const float *weight,
+                          const float *packed, int64_t N, int add, float *scratch) {
+  const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD:
-    winograd_backward_data(s, dx, (struct winograd_input){dy, winner}, packed, N, add, scratch);
+    winograd_backward_data(s, dx, (struct winograd_input){dy->dy, dy->winner}, packed, N, add, scratch);
     break;
   case POINTWISE:
     for (int64_t n = 0; n < N; n++)
-      multiply(dx + n * s->C * places, places, columns_of(weight, s->C),
-               gradient_of(dy + n * y_step, places, winner ? winner + n * y_step : NULL, s->K), s->C, places, s->K, add,
-               scratch);
+      multiply(dx + n * s->C * places, places, columns_of(weight, s->C), of_image(s, dy, n), s->C, places, s->K, add, scratch);
     break;
   case COLUMNS: {
-    const struct tensors a = {
-        .x = dx, .y = (float *)dy, .weight = (float *)weight, .mfm = winner != NULL, .winner = (signed char *)winner};
+    struct tensors a = of_gradient(dy);
+    a.x = dx, a.weight = (float *)weight;
     if (!add) memset(dx, 0, (size_t)(N * s->C * places) * sizeof(float));
     work_on_strips(BACKWARD_DATA, &a, s, N, scratch);
     break;
@@ -559,7 +678,7 @@ static void backward_data(const struct dvg_conv *s, float *dx, const float *dy, 
   case TRANSPOSED: {
     float *blocks = behind_multiply(scratch);
     for (int64_t n = 0; n < N; n++) {
-      image_to_blocks(blocks, dy + n * s->K * 4 * places, s->K, s->H, s->W);
+      image_to_blocks(blocks, dy->dy + n * s->K * 4 * places, s->K, s->H, s->W);
       multiply(dx + n * s->C * places, places, rows_of(weight, 4 * s->K), rows_of(blocks, places), s->C, places,
                4 * s->K, add, scratch);
     }
@@ -570,55 +689,54 @@ static void backward_data(const struct dvg_conv *s, float *dx, const float *dy, 
 
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
                             const float *packed, int64_t N, int add, float *scratch) {
-  backward_data(s, dx, dy, NULL, weight, packed, N, add, scratch);
+  backward_data(s, dx, &(struct dvg_conv_gradient){.dy = dy}, weight, packed, N, add, scratch);
 }
 
-void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner,
-                                const float *weight, const float *packed, int64_t N, int add, float *scratch) {
-  assert(dvg_conv_winner_bytes(s, N) > 0);
-  backward_data(s, dx, dy, winner, weight, packed, N, add, scratch);
+void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const struct dvg_conv_gradient *dy, const float *weight,
+                                const float *packed, int64_t N, int add, float *scratch) {
+  assert(dy->winner && dvg_conv_winner_bytes(s, N, dy->pool) > 0);
+  backward_data(s, dx, dy, weight, packed, N, add, scratch);
 }
 
-static void backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x, const float *dy,
-                            const signed char *winner, int64_t N, float *scratch) {
-  const int64_t places = s->H * s->W, y_step = channels_of_y(s, winner != NULL) * places;
+static void backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
+                            const struct dvg_conv_gradient *dy, int64_t N, float *scratch) {
+  const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD:
-    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy, winner}, N, scratch);
+    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy->dy, dy->winner}, N, scratch);
     return; // with the bias
   case POINTWISE:
     for (int64_t n = 0; n < N; n++)
-      multiply(dweight, s->C, gradient_of(dy + n * y_step, places, winner ? winner + n * y_step : NULL, s->K),
-               columns_of(x + n * s->C * places, places), s->K, s->C, places, 1, scratch);
+      multiply(dweight, s->C, of_image(s, dy, n), columns_of(x + n * s->C * places, places), s->K, s->C, places, 1, scratch);
     break;
   case COLUMNS: {
-    const struct tensors a = {
-        .x = (float *)x, .y = (float *)dy, .weight = dweight, .mfm = winner != NULL, .winner = (signed char *)winner};
+    struct tensors a = of_gradient(dy);
+    a.x = (float *)x, a.weight = dweight, a.dbias = dbias;
     work_on_strips(BACKWARD_WEIGHT, &a, s, N, scratch);
-    break;
+    return; // with the bias
   }
   case TRANSPOSED: {
     float *blocks = behind_multiply(scratch);
     for (int64_t n = 0; n < N; n++) {
-      image_to_blocks(blocks, dy + n * s->K * 4 * places, s->K, s->H, s->W);
+      image_to_blocks(blocks, dy->dy + n * s->K * 4 * places, s->K, s->H, s->W);
       multiply(dweight, 4 * s->K, rows_of(x + n * s->C * places, places), columns_of(blocks, places), s->C, 4 * s->K,
                places, 1, scratch);
     }
     break;
   }
   }
-  if (dbias) add_bias_gradient(dbias, dy, winner, N, s->K, dvg_conv_P(s) * dvg_conv_Q(s));
+  if (dbias) add_bias_gradient(dbias, dy->dy, dy->winner, N, s->K, dvg_conv_P(s) * dvg_conv_Q(s));
 }
 
 void dvg_conv_backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
                               const float *dy, int64_t N, float *scratch) {
-  backward_weight(s, dweight, dbias, x, dy, NULL, N, scratch);
+  backward_weight(s, dweight, dbias, x, &(struct dvg_conv_gradient){.dy = dy}, N, scratch);
 }
 
 void dvg_conv_backward_weight_mfm(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
-                                  const float *dy, const signed char *winner, int64_t N, float *scratch) {
-  assert(dvg_conv_winner_bytes(s, N) > 0);
-  backward_weight(s, dweight, dbias, x, dy, winner, N, scratch);
+                                  const struct dvg_conv_gradient *dy, int64_t N, float *scratch) {
+  assert(dy->winner && dvg_conv_winner_bytes(s, N, dy->pool) > 0);
+  backward_weight(s, dweight, dbias, x, dy, N, scratch);
 }
 
 // ---- linear maps

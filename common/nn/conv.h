@@ -38,25 +38,34 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
 void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x, const float *packed, const float *bias, int64_t N,
                            float *scratch);
 
-// y (N,K/2,P,Q) = base + the max-feature-map (layers.h) of what dvg_conv_forward gives, bit by bit as in steps, without writing down what is in
-// between: for shapes that join it. packed: for DVG_FILTERS_MFM.
+// What follows a convolution, for shapes that join it, with the bits of dvg_conv_forward, dvg_mfm_forward, dvg_pool_forward and dvg_add in steps but
+// without writing down what is in between:
+//     y (N,K/2,P,Q) = base + maximum, or y (N,K/2,P/2,Q/2) = pooled maximum
 struct dvg_conv_maximum {
   float *y;
-  const float *base;   // (N,K/2,P,Q), where dvg_conv_packed(s, DVG_FILTERS_MFM) is not 0; NULL: none
+  const float *base;   // (N,K/2,P,Q), where dvg_conv_packed(s, DVG_FILTERS_MFM) is not 0 and not with a pool; may be y; NULL: none
+  int pool;
   signed char *winner; // gets what the two functions below need; NULL: not wanted
 };
 int dvg_conv_joins_mfm(const struct dvg_conv *s);
+int dvg_conv_joins_pool(const struct dvg_conv *s); // the maximum and its pool
+// packed: for DVG_FILTERS_MFM.
 void dvg_conv_forward_mfm(const struct dvg_conv *s, const struct dvg_conv_maximum *y, const float *x, const float *weight, const float *packed,
                           const float *bias, int64_t N, float *scratch);
 
 // Bytes of `winner` for a batch of N, a byte for each value of y; 0: this shape has none (3x3 stride 1 with K / 2 no multiple of the vectors'
-// length, or one that doesn't join), and not these two functions: dvg_mfm_backward and then dvg_conv_backward_data or dvg_conv_backward_weight,
-// bit by bit, from dy (N,K/2,P,Q), without writing down what is in between.
-int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N);
-void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const float *dy, const signed char *winner, const float *weight,
-                                const float *packed, int64_t N, int add, float *scratch);
-void dvg_conv_backward_weight_mfm(const struct dvg_conv *s, float *dweight, float *dbias, const float *x, const float *dy,
-                                  const signed char *winner, int64_t N, float *scratch);
+// length, or one that doesn't join), and not these two functions: dvg_pool_backward if pooled, dvg_mfm_backward, and then
+// dvg_conv_backward_data or dvg_conv_backward_weight, bit by bit, without writing down what is in between.
+struct dvg_conv_gradient {
+  const float *dy; // of y
+  const signed char *winner;
+  int pool;
+};
+int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N, int pool);
+void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const struct dvg_conv_gradient *dy, const float *weight, const float *packed,
+                                int64_t N, int add, float *scratch);
+void dvg_conv_backward_weight_mfm(const struct dvg_conv *s, float *dweight, float *dbias, const float *x, const struct dvg_conv_gradient *dy,
+                                  int64_t N, float *scratch);
 
 // dx = gradient with respect to x; added to dx when `add`, else dx is overwritten.
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,

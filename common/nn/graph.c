@@ -164,7 +164,7 @@ enum dvg_status dvg_graph_initialize_by_data(struct dvg_graph *g) {
     float *whole = NULL;
     n->op->forward(g, n);
     if (!n->params || n->params->list[n->weight].frozen) continue;
-    enum dvg_status status = n->mfm < 0 ? DVG_OK : whole_output(&whole, g, n);
+    enum dvg_status status = n->joint < 0 ? DVG_OK : whole_output(&whole, g, n);
     if (status == DVG_OK) normalize_output(n, whole ? whole : dvg_node_values(g, n));
     dvg_free(&whole);
     DVG_TRY(status);

@@ -50,7 +50,7 @@ static struct node *add_node(struct dvg_graph *g, const struct operation *op, co
                      .slope = 1,
                      .integers = -1,
                      .term = -1,
-                     .mfm = -1,
+                     .joint = -1,
                      .norm = -1,
                      .base = -1};
   n->buffer = n->gradient_buffer = n->aux_buffer = -1;

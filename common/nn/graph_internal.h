@@ -29,8 +29,8 @@ struct node {
   int64_t below;             // end of the flat values that nodes before this one train
   struct dvg_conv conv;
   double gain;
-  int mfm;  // conv: index of the node that computes it together with its maximum and leaves it no values; -1:
-            // none
+  int joint; // conv, mfm: index of the maximum or pool behind it that computes all together and leaves it no values;
+             // -1: none
   int norm; // conv: index of the norm that it sums its output for; -1: none
   int base; // norm, mfm: index of a node before it whose values it adds to its own; -1: none
 

@@ -52,13 +52,13 @@ static double *norm_stats(const struct dvg_graph *g, const struct node *n) {
   return (double *)AUX;
 }
 
-// Of a max-feature-map that is computed by its convolution, where a backward follows.
+// Of a max-feature-map or pool that is computed with its convolution, where a backward follows.
 static signed char *winner_of(const struct dvg_graph *g, const struct node *n) {
   return n->needs_gradient ? (signed char *)AUX : NULL;
 }
 
 static void conv_forward(struct dvg_graph *g, struct node *n) {
-  if (n->mfm >= 0) return;
+  if (n->joint >= 0) return;
   dvg_node_pack(n, DVG_FILTERS_FORWARD);
   const float *packed = n->params->list[n->weight].packed[DVG_FILTERS_FORWARD];
   if (n->norm >= 0)
@@ -66,24 +66,22 @@ static void conv_forward(struct dvg_graph *g, struct node *n) {
                           g->scratch);
   else dvg_conv_forward(&n->conv, Y, X(0), weight_of(n), packed, bias_of(n), n->shape.N, g->scratch);
 }
-// A convolution that was computed together with its maximum goes back together with it.
+// A convolution that was computed together with what follows goes back together with it.
 static void conv_backward(struct dvg_graph *g, struct node *n) {
   int add;
   const int64_t N = n->shape.N;
-  const struct node *mfm = n->mfm < 0 ? NULL : &g->nodes[n->mfm];
-  const float *dy = dvg_node_gradient(g, mfm ? mfm : n);
-  const signed char *winner = mfm ? winner_of(g, mfm) : NULL;
+  const struct node *last = n->joint < 0 ? n : &g->nodes[n->joint];
+  const struct dvg_conv_gradient dy = {dvg_node_gradient(g, last), last == n ? NULL : winner_of(g, last), last->op == &dvg_op_pool};
   if (trains(n)) {
-    if (mfm)
-      dvg_conv_backward_weight_mfm(&n->conv, dweight_of(n), dbias_of(n), X(0), dy, winner, N, g->scratch);
-    else dvg_conv_backward_weight(&n->conv, dweight_of(n), dbias_of(n), X(0), dy, N, g->scratch);
+    if (dy.winner) dvg_conv_backward_weight_mfm(&n->conv, dweight_of(n), dbias_of(n), X(0), &dy, N, g->scratch);
+    else dvg_conv_backward_weight(&n->conv, dweight_of(n), dbias_of(n), X(0), dy.dy, N, g->scratch);
   }
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
   if (!dx) return;
   dvg_node_pack(n, DVG_FILTERS_BACKWARD);
   const float *packed = n->params->list[n->weight].packed[DVG_FILTERS_BACKWARD];
-  if (mfm) dvg_conv_backward_data_mfm(&n->conv, dx, dy, winner, weight_of(n), packed, N, add, g->scratch);
-  else dvg_conv_backward_data(&n->conv, dx, dy, weight_of(n), packed, N, add, g->scratch);
+  if (dy.winner) dvg_conv_backward_data_mfm(&n->conv, dx, &dy, weight_of(n), packed, N, add, g->scratch);
+  else dvg_conv_backward_data(&n->conv, dx, dy.dy, weight_of(n), packed, N, add, g->scratch);
 }
 static void linear_forward(struct dvg_graph *g, struct node *n) {
   dvg_linear_forward(Y, X(0), weight_of(n), bias_of(n), n->shape.N, dvg_shape_row(IN(0)->shape), n->shape.C);
@@ -102,30 +100,34 @@ static const float *base_of(const struct dvg_graph *g, const struct node *n) {
   return n->base < 0 ? NULL : dvg_node_values(g, &g->nodes[n->base]);
 }
 
-static void mfm_forward(struct dvg_graph *g, struct node *n) {
-  struct node *conv = IN(0);
-  if (conv->mfm < 0) {
-    dvg_mfm_forward(Y, X(0), n->shape.N, n->shape.C, PLACES);
-    return;
-  }
+// n, together with the convolution before it.
+static void joint_forward(struct dvg_graph *g, struct node *n, struct node *conv) {
   dvg_node_pack(conv, DVG_FILTERS_MFM);
-  const struct dvg_conv_maximum y = {Y, base_of(g, n), winner_of(g, n)};
+  const struct dvg_conv_maximum y = {Y, base_of(g, n), n->op == &dvg_op_pool, winner_of(g, n)};
   dvg_conv_forward_mfm(&conv->conv, &y, dvg_node_values(g, &g->nodes[conv->in[0]]), weight_of(conv),
                        conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N, g->scratch);
 }
+
+static void mfm_forward(struct dvg_graph *g, struct node *n) {
+  if (n->joint >= 0) return;
+  if (IN(0)->joint >= 0) joint_forward(g, n, IN(0));
+  else dvg_mfm_forward(Y, X(0), n->shape.N, n->shape.C, PLACES);
+}
 static void mfm_backward(struct dvg_graph *g, struct node *n) {
   int add;
-  if (IN(0)->mfm >= 0) return; // the convolution will do it
+  if (IN(0)->joint >= 0) return; // the convolution will do it
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
   if (dx) dvg_mfm_backward(dx, DY, X(0), n->shape.N, n->shape.C, PLACES, add);
 }
 static void pool_forward(struct dvg_graph *g, struct node *n) {
   struct dvg_shape s = IN(0)->shape;
-  dvg_pool_forward(Y, X(0), s.N * s.C, s.H, s.W);
+  if (IN(0)->joint >= 0) joint_forward(g, n, &g->nodes[IN(0)->in[0]]);
+  else dvg_pool_forward(Y, X(0), s.N * s.C, s.H, s.W);
 }
 static void pool_backward(struct dvg_graph *g, struct node *n) {
   int add;
   struct dvg_shape s = IN(0)->shape;
+  if (IN(0)->joint >= 0) return; // the convolution will do it
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
   if (dx) dvg_pool_backward(dx, DY, X(0), s.N * s.C, s.H, s.W, add);
 }

@@ -57,19 +57,36 @@ static void count_consumers(int *n_consumers, const struct dvg_graph *g) {
     for (int k = 0; k < g->nodes[i].n_in; k++) n_consumers[g->nodes[i].in[k]]++;
 }
 
-// A convolution whose max-feature-map is all that is wanted of it. Its backward needs the winners, kept beside the maximum.
+static int all_that_is_wanted(const struct dvg_graph *g, int i, const int *n_consumers) {
+  return !g->nodes[i].kept && n_consumers[i] == 1;
+}
+
+// Node i computes the convolution that lies `steps` before it, and what is in between, together with itself, if that can be. Its
+// backward needs the winners, kept beside it.
+static int join(struct dvg_graph *g, int i, int steps) {
+  struct node *n = &g->nodes[i], *x = n;
+  for (int k = 0; k < steps; k++) x = &g->nodes[x->in[0]];
+  const int pool = n->op == &dvg_op_pool;
+  const int64_t winner_bytes = n->needs_gradient ? dvg_conv_winner_bytes(&x->conv, x->shape.N, pool) : 0;
+  if (!(n->needs_gradient ? winner_bytes > 0 : pool ? dvg_conv_joins_pool(&x->conv) : dvg_conv_joins_mfm(&x->conv))) return 0;
+  for (x = n; steps > 0; steps--) {
+    x = &g->nodes[x->in[0]];
+    x->joint = i;
+    x->aux_count = 0;
+  }
+  n->aux_count = (winner_bytes + (int64_t)sizeof(float) - 1) / (int64_t)sizeof(float);
+  return 1;
+}
+
+// A convolution of which only its max-feature-map is wanted, and of that perhaps only its pool.
 static void join_mfm(struct dvg_graph *g) {
   int n_consumers[MAX_NODES];
   count_consumers(n_consumers, g);
   for (int i = 0; i < g->n_nodes; i++) {
-    struct node *n = &g->nodes[i];
-    if (n->op != &dvg_op_mfm) continue;
-    struct node *x = &g->nodes[n->in[0]];
-    if (x->op != &dvg_op_conv || x->kept || n_consumers[n->in[0]] != 1) continue;
-    const int64_t winner_bytes = n->needs_gradient ? dvg_conv_winner_bytes(&x->conv, x->shape.N) : 0;
-    if (n->needs_gradient ? winner_bytes == 0 : !dvg_conv_joins_mfm(&x->conv)) continue;
-    x->mfm = i;
-    n->aux_count = (winner_bytes + (int64_t)sizeof(float) - 1) / (int64_t)sizeof(float);
+    const struct node *n = &g->nodes[i], *x = n->n_in > 0 ? &g->nodes[n->in[0]] : NULL;
+    if (!x || !all_that_is_wanted(g, n->in[0], n_consumers)) continue;
+    if (n->op == &dvg_op_mfm && x->op == &dvg_op_conv) join(g, i, 1);
+    if (n->op == &dvg_op_pool && x->op == &dvg_op_mfm && g->nodes[x->in[0]].joint == n->in[0]) join(g, i, 2);
   }
 }
 
@@ -111,7 +128,7 @@ static int overwritten_input(const struct dvg_graph *g, const struct node *n, co
 // takes over its memory. Its backward doesn't ask for its output.
 static int can_add(const struct dvg_graph *g, int i) {
   const struct node *n = &g->nodes[i], *x = &g->nodes[n->in[0]];
-  if (n->op == &dvg_op_mfm) return x->mfm == i && dvg_conv_packed(&x->conv, DVG_FILTERS_MFM) > 0;
+  if (n->op == &dvg_op_mfm) return x->joint == i && dvg_conv_packed(&x->conv, DVG_FILTERS_MFM) > 0;
   return n->op == &dvg_op_norm;
 }
 
@@ -125,11 +142,11 @@ static void join_add(struct dvg_graph *g) {
   }
 }
 
-// The node in whose backward the gradient of node i is read, and what i has kept: itself, or the convolution that a maximum goes
-// back with.
+// The node in whose backward the gradient of node i is read, and what i has kept: itself, or the convolution that goes back with it.
 static int backward_node(const struct dvg_graph *g, int i) {
-  const struct node *n = &g->nodes[i];
-  return n->op == &dvg_op_mfm && g->nodes[n->in[0]].mfm == i ? n->in[0] : i;
+  int first = i;
+  while (g->nodes[first].n_in > 0 && g->nodes[g->nodes[first].in[0]].joint == i) first = g->nodes[first].in[0];
+  return first;
 }
 
 static void plan_values(struct dvg_graph *g) {
@@ -138,7 +155,7 @@ static void plan_values(struct dvg_graph *g) {
   for (int i = 0; i < g->n_nodes; i++) {
     struct node *n = &g->nodes[i];
     int backward = 2 * g->n_nodes - 1 - i, k = shares_input(n) ? 0 : overwritten_input(g, n, n_consumers);
-    if (is_loss(n) || n->mfm >= 0) n->buffer = -1;
+    if (is_loss(n) || n->joint >= 0) n->buffer = -1;
     else if (k >= 0) {
       const struct node *x = &g->nodes[n->in[k]];
       n->buffer = x->buffer;
@@ -155,7 +172,7 @@ static void plan_values(struct dvg_graph *g) {
     for (int j = 0; j < n->n_in; j++)
       live_until(g, g->nodes[n->in[j]].buffer,
                  n->needs_gradient && backward_reads_input(n) ? backward
-                 : n->mfm >= 0                                ? n->mfm
+                 : n->joint >= 0                              ? n->joint
                                                               : i);
   }
 }
@@ -167,7 +184,7 @@ static void plan_gradients(struct dvg_graph *g) {
   // first writing, the backward of its last consumer, and read at the backward of its own node.
   for (int i = 0; i < g->n_nodes; i++) {
     struct node *n = &g->nodes[i];
-    if (!n->needs_gradient || is_loss(n) || n->mfm >= 0) continue;
+    if (!n->needs_gradient || is_loss(n) || n->joint >= 0) continue;
     int k = shares_input(n) ? 0 : n->op == &dvg_op_sigmoid ? -1 : overwritten_input(g, n, n_consumers);
     int from = k >= 0 ? n->in[k] : -1;
     if (from >= 0 && g->nodes[from].needs_gradient) n->gradient_buffer = g->nodes[from].gradient_buffer;
@@ -184,7 +201,7 @@ static void plan_gradients(struct dvg_graph *g) {
     int backward = 2 * g->n_nodes - 1 - i;
     for (int k = 0; k < n->n_in; k++) {
       const struct node *x = &g->nodes[n->in[k]];
-      if (x->needs_gradient && x->mfm < 0 && g->buffers[x->gradient_buffer].born > backward)
+      if (x->needs_gradient && x->joint < 0 && g->buffers[x->gradient_buffer].born > backward)
         g->buffers[x->gradient_buffer].born = backward;
     }
   }
@@ -239,10 +256,10 @@ static enum dvg_status plan_weights(struct dvg_graph *g) {
     int64_t scratch = dvg_conv_scratch(&n->conv, n->shape.N);
     if (scratch > g->scratch_count) g->scratch_count = scratch;
     struct dvg_param *p = &n->params->list[n->weight];
-    const int wanted[DVG_N_FILTERS] = {[DVG_FILTERS_FORWARD] = n->mfm < 0,
+    const int wanted[DVG_N_FILTERS] = {[DVG_FILTERS_FORWARD] = n->joint < 0,
                                        [DVG_FILTERS_BACKWARD] =
                                            n->needs_gradient && g->nodes[n->in[0]].needs_gradient,
-                                       [DVG_FILTERS_MFM] = n->mfm >= 0};
+                                       [DVG_FILTERS_MFM] = n->joint >= 0};
     for (int use = 0; use < DVG_N_FILTERS; use++) {
       int64_t count = dvg_conv_packed(&n->conv, (enum dvg_filters)use);
       if (count > 0 && wanted[use] && !p->packed[use])

@@ -215,7 +215,7 @@ static void check_mfm(const struct dvg_conv *s, const char *name, struct array *
 // With the winners that the forward kept: the same bits as the maximum's backward and the convolution's two, one after the other.
 static void check_mfm_backward(const struct dvg_conv *s, const char *name, const struct array *x, const struct array *w,
                                const struct array *bias, int64_t N) {
-  const int64_t n_winner = dvg_conv_winner_bytes(s, N), places = dvg_conv_P(s) * dvg_conv_Q(s), half = s->K / 2 * places,
+  const int64_t n_winner = dvg_conv_winner_bytes(s, N, 0), places = dvg_conv_P(s) * dvg_conv_Q(s), half = s->K / 2 * places,
                 n_x = N * s->C * s->H * s->W, n_w = s->K * s->C * s->kernel * s->kernel;
   if (n_winner == 0) return;
   CU_ASSERT_EQUAL(n_winner, N * half);
@@ -235,13 +235,13 @@ static void check_mfm_backward(const struct dvg_conv *s, const char *name, const
   dvg_mfm_backward(whole.at, dy.at, y.at, N, s->K / 2, places, 0);
   for (int add = 0; add <= 1; add++) {
     dvg_conv_backward_data(s, dx_want.at, whole.at, w->at, backward.at, N, add, scratch.at);
-    dvg_conv_backward_data_mfm(s, dx.at, dy.at, winner, w->at, backward.at, N, add, scratch.at);
+    dvg_conv_backward_data_mfm(s, dx.at, &(struct dvg_conv_gradient){dy.at, winner, 0}, w->at, backward.at, N, add, scratch.at);
     const int same = memcmp(dx.at, dx_want.at, (size_t)n_x * sizeof(float)) == 0;
     if (!same) printf("%s: the data's gradient through the maximum differs\n", name);
     CU_ASSERT_TRUE(same);
   }
   dvg_conv_backward_weight(s, dw_want.at, db_want.at, x->at, whole.at, N, scratch.at);
-  dvg_conv_backward_weight_mfm(s, dw.at, db.at, x->at, dy.at, winner, N, scratch.at);
+  dvg_conv_backward_weight_mfm(s, dw.at, db.at, x->at, &(struct dvg_conv_gradient){dy.at, winner, 0}, N, scratch.at);
   CU_ASSERT_EQUAL(memcmp(dw.at, dw_want.at, (size_t)n_w * sizeof(float)), 0);
   CU_ASSERT_EQUAL(memcmp(db.at, db_want.at, (size_t)s->K * sizeof(float)), 0);
   free(winner);
@@ -252,17 +252,17 @@ static void check_mfm_backward(const struct dvg_conv *s, const char *name, const
 // With a base: the same bits as adding the maximum to it, in memory of its own or in place, and the same winners.
 static void check_mfm_base(const struct dvg_conv *s, const char *name, const struct array *x, const struct array *w, const struct array *bias,
                            int64_t N) {
-  const int64_t n_packed = dvg_conv_packed(s, DVG_FILTERS_MFM), n_y = N * (s->K / 2) * s->H * s->W, n_winner = dvg_conv_winner_bytes(s, N);
+  const int64_t n_packed = dvg_conv_packed(s, DVG_FILTERS_MFM), n_y = N * (s->K / 2) * s->H * s->W, n_winner = dvg_conv_winner_bytes(s, N, 0);
   if (n_packed == 0) return;
   struct array want = output(n_y, 36), got = output(n_y, 37), base = input(n_y, 38), joint = output(n_packed, 39),
                scratch = scratch_of(dvg_conv_scratch(s, N));
   signed char *winner = must(calloc((size_t)n_winner + 1, 2)), *without = winner + n_winner;
   dvg_conv_pack(s, joint.at, w->at, DVG_FILTERS_MFM);
-  dvg_conv_forward_mfm(s, &(struct dvg_conv_maximum){want.at, NULL, n_winner ? without : NULL}, x->at, w->at, joint.at, bias->at, N, scratch.at);
+  dvg_conv_forward_mfm(s, &(struct dvg_conv_maximum){want.at, NULL, 0, n_winner ? without : NULL}, x->at, w->at, joint.at, bias->at, N, scratch.at);
   dvg_add(want.at, base.at, want.at, n_y);
   for (int in_place = 0; in_place <= 1; in_place++) {
     if (in_place) memcpy(got.at, base.at, (size_t)n_y * sizeof(float));
-    const struct dvg_conv_maximum y = {got.at, in_place ? got.at : base.at, n_winner ? winner : NULL};
+    const struct dvg_conv_maximum y = {got.at, in_place ? got.at : base.at, 0, n_winner ? winner : NULL};
     dvg_conv_forward_mfm(s, &y, x->at, w->at, joint.at, bias->at, N, scratch.at);
     const int same = memcmp(got.at, want.at, (size_t)n_y * sizeof(float)) == 0;
     if (!same) printf("%s: the maximum added to a base differs\n", name);
@@ -271,6 +271,63 @@ static void check_mfm_base(const struct dvg_conv *s, const char *name, const str
   }
   free(winner);
   drop(&want), drop(&got), drop(&base), drop(&joint), drop(&scratch);
+}
+
+// A pooled maximum, forward and backward: the same bits as all steps one after the other. Once with a NaN in the image, and once with ties
+// everywhere, where the weights are zero.
+static void check_mfm_pool(const struct dvg_conv *s, const char *name, const struct array *x, const struct array *w, const struct array *bias,
+                           int64_t N) {
+  if (!dvg_conv_joins_pool(s)) return;
+  const int64_t P = dvg_conv_P(s), Q = dvg_conv_Q(s), half = N * (s->K / 2) * P * Q, n_y = half / 4, n_x = N * s->C * s->H * s->W,
+                n_w = s->C * s->K * s->kernel * s->kernel, n_winner = dvg_conv_winner_bytes(s, N, 1);
+  struct array y = output(2 * half, 40), maximum = output(half, 41), want = output(n_y, 42), got = output(n_y, 43), dy = input(n_y, 44),
+               dmaximum = output(half, 45), whole = output(2 * half, 46), dx = output(n_x, 47), dx_want = output(n_x, 47), dw = output(n_w, 48),
+               dw_want = output(n_w, 48), db = output(s->K, 49), db_want = output(s->K, 49), weight = output(n_w, 50),
+               forward = output(dvg_conv_packed(s, DVG_FILTERS_FORWARD), 51), joint = output(dvg_conv_packed(s, DVG_FILTERS_MFM), 52),
+               backward = output(dvg_conv_packed(s, DVG_FILTERS_BACKWARD), 53), scratch = scratch_of(dvg_conv_scratch(s, N));
+  signed char *winner = must(malloc((size_t)n_winner + 1));
+  CU_ASSERT_TRUE(n_winner == 0 || n_winner == n_y);
+  for (int round = 0; round < 3; round++) {
+    const float kept = x->at[0];
+    if (round == 1) x->at[0] = NAN;
+    for (int64_t i = 0; i < n_w; i++) weight.at[i] = round == 2 ? 0 : w->at[i];
+    memset(winner, 77, (size_t)n_winner + 1);
+    dvg_conv_pack(s, forward.at, weight.at, DVG_FILTERS_FORWARD);
+    dvg_conv_pack(s, joint.at, weight.at, DVG_FILTERS_MFM);
+    dvg_conv_pack(s, backward.at, weight.at, DVG_FILTERS_BACKWARD);
+    dvg_conv_forward(s, y.at, x->at, weight.at, forward.at, bias->at, N, scratch.at);
+    dvg_mfm_forward(maximum.at, y.at, N, s->K / 2, P * Q);
+    dvg_pool_forward(want.at, maximum.at, N * (s->K / 2), P, Q);
+    const struct dvg_conv_maximum to = {got.at, NULL, 1, n_winner ? winner : NULL};
+    dvg_conv_forward_mfm(s, &to, x->at, weight.at, joint.at, bias->at, N, scratch.at);
+    CU_ASSERT_EQUAL(winner[n_winner], 77);
+    int64_t n_wrong = 0, n_nan = 0;
+    for (int64_t i = 0; i < n_y; i++) {
+      n_nan += isnan(want.at[i]) != 0;
+      n_wrong += isnan(want.at[i]) ? !isnan(got.at[i]) : memcmp(&got.at[i], &want.at[i], sizeof(float)) != 0;
+    }
+    if (n_wrong || (n_nan > 0) != (round == 1)) printf("%s: %lld of the pooled maxima differ\n", name, (long long)n_wrong);
+    CU_ASSERT_EQUAL(n_wrong, 0);
+    CU_ASSERT_EQUAL(n_nan > 0, round == 1);
+    x->at[0] = kept;
+    if (n_winner == 0 || round == 1) continue;
+    dvg_pool_backward(dmaximum.at, dy.at, maximum.at, N * (s->K / 2), P, Q, 0);
+    dvg_mfm_backward(whole.at, dmaximum.at, y.at, N, s->K / 2, P * Q, 0);
+    const struct dvg_conv_gradient gradient = {dy.at, winner, 1};
+    for (int add = 0; add <= 1; add++) {
+      dvg_conv_backward_data(s, dx_want.at, whole.at, weight.at, backward.at, N, add, scratch.at);
+      dvg_conv_backward_data_mfm(s, dx.at, &gradient, weight.at, backward.at, N, add, scratch.at);
+      CU_ASSERT_EQUAL(memcmp(dx.at, dx_want.at, (size_t)n_x * sizeof(float)), 0);
+    }
+    dvg_conv_backward_weight(s, dw_want.at, db_want.at, x->at, whole.at, N, scratch.at);
+    dvg_conv_backward_weight_mfm(s, dw.at, db.at, x->at, &gradient, N, scratch.at);
+    CU_ASSERT_EQUAL(memcmp(dw.at, dw_want.at, (size_t)n_w * sizeof(float)), 0);
+    CU_ASSERT_EQUAL(memcmp(db.at, db_want.at, (size_t)s->K * sizeof(float)), 0);
+  }
+  free(winner);
+  struct array *all[] = {&y,       &maximum, &want,    &got,    &dy,     &dmaximum, &whole, &dx,       &dx_want,
+                         &dw,      &dw_want, &db,      &db_want, &weight, &forward,  &joint, &backward, &scratch};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) drop(all[i]);
 }
 
 static void check_backward_data(const struct dvg_conv *s, const char *name, const struct array *dy,
@@ -340,6 +397,7 @@ static void check_shape(const struct dvg_conv *s, int64_t N) {
     check_mfm(s, name, &x, &w, &bias, N);
     check_sums(s, name, &x, &w, &bias, N);
     check_mfm_base(s, name, &x, &w, &bias, N);
+    check_mfm_pool(s, name, &x, &w, &bias, N);
     check_mfm_backward(s, name, &x, &w, &bias, N);
     check_backward_data(s, name, &dy, &w, want.dx, N, tolerance);
     check_backward_weight(s, name, &x, &dy, &want, n_w, N, tolerance);
@@ -405,7 +463,8 @@ static void columns(void) {
         }
   check_shape(&(struct dvg_conv){1, 128, 128, 24, 5, 1, 2, 0},
               1);                                               // the recogniser's first layer, several strips
-  check_shape(&(struct dvg_conv){3, 70, 64, 8, 5, 1, 2, 0}, 3); // the encoders' first layer, a last short strip
+  check_shape(&(struct dvg_conv){3, 70, 64, 8, 5, 1, 2, 0}, 3);  // the encoders' first layer, a last short strip
+  check_shape(&(struct dvg_conv){4, 76, 102, 6, 3, 2, 1, 0}, 2); // rows of no whole vector, pooled
   check_shape(&(struct dvg_conv){128, 8, 8, 64, 3, 2, 1, 0}, 19); // many images a strip, and a last short one
 }
 

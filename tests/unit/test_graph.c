@@ -733,7 +733,7 @@ static void check_spread(const struct fixture *f, const char *what, int node, do
 // Convolutions of all kinds with their maxima, whose channels fill whole vectors: where nobody asks for a convolution's values they are
 // never written down, forward, backward or in the initialisation.
 static void maxima_with_their_convolutions(void) {
-  enum { N = 3, SIDE = 24 };
+  enum { N = 3, SIDE = 32 };
   struct fixture joint, apart;
   int last = 0;
   for (int kept = 0; kept <= 1; kept++) {
@@ -741,7 +741,7 @@ static void maxima_with_their_convolutions(void) {
     start(f);
     int x = dvg_graph_input(f->g, "x", N, 5, SIDE, SIDE);
     int a = dvg_graph_conv(f->g, f->s, "a", x, 64, 5, 1, 2);
-    int b = dvg_graph_conv(f->g, f->s, "b", dvg_graph_mfm(f->g, a), 64, 3, 1, 1), m = dvg_graph_mfm(f->g, b);
+    int b = dvg_graph_conv(f->g, f->s, "b", dvg_graph_pool(f->g, dvg_graph_mfm(f->g, a)), 64, 3, 1, 1), m = dvg_graph_mfm(f->g, b);
     int c = dvg_graph_conv(f->g, f->s, "c", m, 64, 3, 1, 1);
     int block = dvg_graph_add(f->g, m, dvg_graph_mfm(f->g, c));
     int d = dvg_graph_conv(f->g, f->s, "d", block, 64, 1, 1, 0);
@@ -758,8 +758,9 @@ static void maxima_with_their_convolutions(void) {
   CU_ASSERT_TRUE(same_bits(joint.params.value, apart.params.value, joint.params.n_values));
   CU_ASSERT_TRUE(same_bits(joint.params.gradient, apart.params.gradient, joint.params.n_values));
   CU_ASSERT_EQUAL(joint.params.gradient[0] == 0, 0);
-  const int64_t of_one = N * 64 * SIDE * SIDE * (int64_t)sizeof(float);
-  CU_ASSERT_TRUE(dvg_graph_bytes(joint.g) + 4 * of_one <= dvg_graph_bytes(apart.g));
+  // the first one, its maximum and three at half the size
+  const int64_t of_first = N * 64 * SIDE * SIDE * (int64_t)sizeof(float);
+  CU_ASSERT_TRUE(dvg_graph_bytes(joint.g) + of_first * 9 / 4 <= dvg_graph_bytes(apart.g));
   end(&joint), end(&apart);
 }
 
