@@ -309,20 +309,34 @@ static void columns_to_image(float *dx, const float *columns, int64_t row, const
 // ---- a maximum that is pooled: four places in a square become one, and a byte tells which values the gradient belongs to. Its bits
 // 0 to 3: whether the first channel won at each of the four; bits 4 and 5: which of the maxima is the largest.
 
-// code (n_rows/2, Q/2) of the maxima and winners (n_rows, Q). The comparisons are dvg_pool_backward's.
-WIDE static void pool_codes(signed char *restrict code, const float *restrict maximum, const signed char *restrict winner, int64_t n_rows,
-                            int64_t Q) {
-  for (int64_t i = 0; i < n_rows / 2; i++) {
-    const float *restrict top = maximum + 2 * i * Q, *restrict low = top + Q;
-    const signed char *restrict won_top = winner + 2 * i * Q, *restrict won_low = won_top + Q;
-    for (int64_t j = 0; j < Q / 2; j++) {
-      const float a = top[2 * j], b = top[2 * j + 1], c = low[2 * j], d = low[2 * j + 1];
-      const float ab = a > b ? a : b, cd = c > d ? c : d;
-      const int in_top = b - a > 0, in_low = 2 + (d - c > 0), largest = cd - ab > 0 ? in_low : in_top;
-      const int won = (won_top[2 * j] & 1) | (won_top[2 * j + 1] & 2) | (won_low[2 * j] & 4) | (won_low[2 * j + 1] & 8);
-      code[i * (Q / 2) + j] = (signed char)(largest << 4 | won);
-    }
+enum { CODES = 64 };
+
+INLINE uint32_t mask_positive(float x) {
+  return -(uint32_t)(x > 0);
+}
+
+// `n` codes of two rows. The comparisons are dvg_pool_backward's; loops of one type each, which vectorise.
+INLINE void pool_codes_of(signed char *restrict code, const float *restrict top, const float *restrict low, const signed char *restrict won_top,
+                          const signed char *restrict won_low, int64_t n) {
+  uint32_t largest[CODES];
+  for (int64_t j = 0; j < n; j++) {
+    const float a = top[2 * j], b = top[2 * j + 1], c = low[2 * j], d = low[2 * j + 1];
+    const float ab = a > b ? a : b, cd = c > d ? c : d;
+    const uint32_t is_low = mask_positive(cd - ab), in_top = mask_positive(b - a), in_low = mask_positive(d - c);
+    largest[j] = (16 & in_top & ~is_low) | (32 & is_low) | (16 & in_low & is_low);
   }
+  for (int64_t j = 0; j < n; j++)
+    code[j] = (signed char)((won_top[2 * j] & 1) | (won_top[2 * j + 1] & 2) | (won_low[2 * j] & 4) | (won_low[2 * j + 1] & 8));
+  for (int64_t j = 0; j < n; j++) code[j] = (signed char)((uint32_t)code[j] | largest[j]);
+}
+
+// code (n_rows/2, Q/2) of the maxima and winners (n_rows, Q).
+WIDE static void pool_codes(signed char *code, const float *maximum, const signed char *winner, int64_t n_rows, int64_t Q) {
+  for (int64_t i = 0; i < n_rows / 2; i++)
+    for (int64_t j = 0; j < Q / 2; j += CODES) {
+      const int64_t at = 2 * i * Q + 2 * j;
+      pool_codes_of(code + i * (Q / 2) + j, maximum + at, maximum + at + Q, winner + at, winner + at + Q, at_most(Q / 2 - j, CODES));
+    }
 }
 
 INLINE float where(uint32_t mask, float value) {
