@@ -528,7 +528,7 @@ void dvg_conv_pack(const struct dvg_conv *s, float *packed, const float *weight,
 static void winograd_forward(const struct dvg_conv *s, struct winograd_output y, const float *x,
                              const float *packed, const float *bias, int64_t N, float *scratch) {
   const struct winograd_shape shape = winograd_shape(s, N, 0);
-  winograd()->convolve(&shape, &y, (struct winograd_input){x, NULL}, packed, bias, scratch);
+  winograd()->convolve(&shape, &y, (struct winograd_input){.at = x}, packed, bias, scratch);
 }
 
 static void winograd_backward_data(const struct dvg_conv *s, float *dx, struct winograd_input dy,
@@ -581,7 +581,7 @@ static void forward(const struct dvg_conv *s, const struct output *y, const floa
   case WINOGRAD:
     winograd_forward(s,
                      (struct winograd_output){
-                         .use = y->mfm ? WINOGRAD_MFM : WINOGRAD_ALL, .at = y->at, .base = y->base, .winner = y->winner},
+                         .use = y->mfm ? WINOGRAD_MFM : WINOGRAD_ALL, .at = y->at, .pool = y->pool, .base = y->base, .winner = y->winner},
                      x, packed, bias, N, scratch);
     break;
   case POINTWISE:
@@ -642,7 +642,7 @@ int dvg_conv_joins_mfm(const struct dvg_conv *s) {
 
 int dvg_conv_joins_pool(const struct dvg_conv *s) {
   if (!dvg_conv_joins_mfm(s) || dvg_conv_P(s) % 2 != 0 || dvg_conv_Q(s) % 2 != 0) return 0;
-  return path_of(s) == COLUMNS && make_strips(s).n_rows % 2 == 0;
+  return path_of(s) == WINOGRAD || (path_of(s) == COLUMNS && make_strips(s).n_rows % 2 == 0);
 }
 
 int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N, int pool) {
@@ -676,7 +676,7 @@ static void backward_data(const struct dvg_conv *s, float *dx, const struct dvg_
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD:
-    winograd_backward_data(s, dx, (struct winograd_input){dy->dy, dy->winner}, packed, N, add, scratch);
+    winograd_backward_data(s, dx, (struct winograd_input){dy->dy, dy->winner, dy->pool}, packed, N, add, scratch);
     break;
   case POINTWISE:
     for (int64_t n = 0; n < N; n++)
@@ -717,7 +717,7 @@ static void backward_weight(const struct dvg_conv *s, float *dweight, float *dbi
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD:
-    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy->dy, dy->winner}, N, scratch);
+    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy->dy, dy->winner, dy->pool}, N, scratch);
     return; // with the bias
   case POINTWISE:
     for (int64_t n = 0; n < N; n++)

@@ -256,7 +256,7 @@ INLINE void put_larger_any(const struct target *t, vec sum[MAX_ROWS][2], const i
   UNROLL for (int i = 0; i < pairs; i++) UNROLL for (int j = 0; j < 2; j++) {
     const vec x = sum[i][j], y = sum[pairs + i][j];
     const lanes_int first = (x >= y) | (x != x);
-    store(t->at + i * t->row + j * LANES, (vec)(((lanes_int)x & first) | ((lanes_int)y & ~first)));
+    store(t->at + i * t->row + j * LANES, choose(first, x, y));
     if (with_winner)
       *(lanes_byte_in_memory *)(t->winner + i * t->winner_row + j * LANES) = __builtin_convertvector(first, lanes_byte);
   }

@@ -39,6 +39,15 @@ INLINE vec load(const float *p) {
 INLINE void store(float *p, vec v) {
   *(vec_in_memory *)p = v;
 }
+// Lanes of yes where the mask is all ones, of no where it is zero.
+INLINE vec choose(lanes_int mask, vec yes, vec no) {
+  return (vec)(((lanes_int)yes & mask) | ((lanes_int)no & ~mask));
+}
+// A product that is rounded before it is added to something: the kernels are compiled to contract the two, layers.c is not.
+INLINE vec rounded(vec v) {
+  __asm__("" : "+m"(v));
+  return v;
+}
 INLINE int64_t at_most(int64_t a, int64_t b) {
   return a < b ? a : b;
 }

@@ -20,15 +20,18 @@ enum winograd_use { WINOGRAD_ALL, WINOGRAD_MFM };
 
 // A max-feature-map keeps for its backward where the first channel won: a byte for each value, all ones or zeros,
 // [image][LANES channels][place][lane]. With it, half of the channels of dy stand for all: each value belongs to
-// the channel that won, the other one has zero.
+// the channel that won, the other one has zero. One that is pooled (layers.h; H and W even) keeps a byte for each value of the pool instead,
+// laid out likewise: bits 0 to 3: whether the first channel won at each of its four places; bits 4 and 5: which of the maxima is the largest.
 struct winograd_input {
-  const float *at;           // (N,channels,H,W), or (N,channels/2,H,W) with
-  const signed char *winner; // or NULL
+  const float *at;           // (N,channels,H,W), or with
+  const signed char *winner; // (N,channels/2,H,W), or (N,channels/2,H/2,W/2) with `pool`; or NULL
+  int pool;
 };
 struct winograd_output {
   enum winograd_use use;
   float *at;
-  const float *base; // of y's shape: is added to what y gets; may be y itself, or NULL
+  int pool; // a max-feature-map is pooled: y (N,out/2,H/2,W/2)
+  const float *base; // of y's shape: is added to what y gets; may be y itself, or NULL; not with a pool
   double *sums; // (N,out,2) += the sums of y and y^2 over each plane; only without a base, or NULL
   signed char *winner; // is written; only of a max-feature-map, or NULL
 };

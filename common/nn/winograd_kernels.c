@@ -212,6 +212,7 @@ struct work {
   float *du; // gradient of the filters in the transform domain
   float
       *window[2][2]; // rows of the image as vectors: for each vector of a panel, for odd and even rows of tiles
+  float *pooled; // rows of the gradient of a pool as vectors
   float *dbias;
   int64_t floats;
 };
@@ -223,6 +224,7 @@ static struct work lay_out(float *scratch, const struct winograd_shape *s, const
   w.v = take(&scratch, &w.floats, FREQUENCIES * frequency_stride(tiles, round_up(s->in, LANES)));
   w.m = take(&scratch, &w.floats, FREQUENCIES * frequency_stride(tiles, m_width));
   for (int i = 0; i < 4; i++) w.window[i / 2][i % 2] = take(&scratch, &w.floats, window_floats(4 * g->across));
+  w.pooled = take(&scratch, &w.floats, window_floats(2 * g->across));
   if (gradient) {
     w.du = take(&scratch, &w.floats, FREQUENCIES * frequency_stride(s->in, out));
     w.dbias = take(&scratch, &w.floats, out);
@@ -272,6 +274,36 @@ static void split_rows(float *first_half, float *second_half, const signed char 
   }
 }
 
+// One row of the image, of the rows of its pool that it is in (odd: the lower one): a value's mean goes to its four places, and the value itself
+// to the largest; each to the channel that won there.
+static void unpool_row(float *first_half, float *second_half, const float *dy, const signed char *code, int64_t n_places, int odd) {
+  for (int64_t j = 0; j < n_places; j++) {
+    const vec value = load(dy + j * LANES), mean = rounded(0.25f * value);
+    const lanes_int bits = __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(code + j * LANES), lanes_int);
+    UNROLL for (int i = 0; i < 2; i++) {
+      const int place = 2 * odd + i;
+      const lanes_int largest = (bits >> 4) == place, won = (bits & (1 << place)) != 0;
+      const lanes_int all = (lanes_int)(mean + (vec)((lanes_int)value & largest));
+      store(first_half + (2 * j + i) * LANES, (vec)(all & won));
+      store(second_half + (2 * j + i) * LANES, (vec)(all & ~won));
+    }
+  }
+}
+
+// The rows first .. first+3 of both halves of the channels, from the pool's gradient: `dy` and `code` are of the plane, `pooled` is scratch.
+static void unpool_rows(float *const window[2], float *pooled, const float *dy, const signed char *code, const struct grid *g, int64_t first) {
+  const int64_t H = g->H / 2, W = g->W / 2, row = g->W * LANES;
+  const int64_t begin = at_least(first, 0) / 2, end = (at_most(first + 4, g->H) + 1) / 2;
+  load_channels(pooled, dy, H * W, LANES, H * W, begin * W, end * W);
+  for (int64_t y = 0; y < 4; y++) {
+    float *a = window[0] + y * row, *b = window[1] + y * row;
+    const int64_t at = (first + y) / 2;
+    if (first + y >= 0 && first + y < g->H)
+      unpool_row(a, b, pooled + (at - begin) * W * LANES, code + at * W * LANES, W, (first + y) % 2 != 0);
+    else memset(a, 0, (size_t)row * sizeof(float)), memset(b, 0, (size_t)row * sizeof(float));
+  }
+}
+
 // Where a pair of vectors of channels is found in x (N, channels, H, W), or in the half of it that won.
 struct pair {
   int64_t first[2]; // their first channels
@@ -288,9 +320,14 @@ static struct pair pair_at(int64_t vector, int64_t channels, int mfm) {
 }
 
 // The rows first .. first+3 of an image's pair -> two windows.
-static void load_pair(float *const window[2], const struct pair *p, struct winograd_input x, int64_t channels,
+static void load_pair(float *const window[2], float *pooled, const struct pair *p, struct winograd_input x, int64_t channels,
                       int64_t image, const struct grid *g, int64_t first) {
   const int64_t places = g->H * g->W;
+  if (x.pool) {
+    const int64_t at = (image * (channels / 2) + p->first[0]) * (places / 4);
+    unpool_rows(window, window_start(pooled), x.at + at, x.winner + at, g, first);
+    return;
+  }
   if (x.winner) {
     const int64_t half = channels / 2, plane = image * half + p->first[0];
     load_rows(window[0], x.at + plane * places, p->count[0], g, first);
@@ -356,8 +393,8 @@ static void transform_input(float *v, int64_t stride, struct winograd_input x, i
         above[h] = whole[h] + 2 * g->W * LANES;
         below[h] = window_start(w->window[h][~tile_row & 1]);
       }
-      if (r == first || y == 0) load_pair(whole, &p, x, channels, image, g, y - 3);
-      load_pair(below, &p, x, channels, image, g, y + 1);
+      if (r == first || y == 0) load_pair(whole, w->pooled, &p, x, channels, image, g, y - 3);
+      load_pair(below, w->pooled, &p, x, channels, image, g, y + 1);
       float *to = v + (r - first) * g->across * width + p.first[0];
       if (p.count[1] > 0) transform_data_row(to, p.first[1] - p.first[0], stride, width, above, below, 2, g);
       else transform_data_row(to, 0, stride, width, above, below, 1, g);
@@ -408,7 +445,7 @@ static void transform_output_gradient(float *d, int64_t stride, struct winograd_
     const int vecs = p.count[1] > 0 ? 2 : 1;
     vec sum[2] = {{0}};
     for (int64_t r = first; r < last; r++) {
-      load_pair(window, &p, dy, channels, r / g->down, g, r % g->down * 4);
+      load_pair(window, w->pooled, &p, dy, channels, r / g->down, g, r % g->down * 4);
       for (int h = 0; h < vecs; h++) sum[h] += sum_of_places(window[h], 4 * g->W);
       float *to = d + panel * tiles + (r - first) * g->across * vecs * LANES;
       if (vecs == 2) transform_gradient_row(to, stride, PANEL, window, 2, g);
@@ -458,7 +495,7 @@ INLINE void take_larger_any(float *a, const float *b, signed char *winner, int64
   for (int64_t p = 0; p < n_places; p++) {
     const vec x = load(a + p * LANES), y = load(b + p * LANES);
     const lanes_int first = (x >= y) | (x != x);
-    store(a + p * LANES, (vec)(((lanes_int)x & first) | ((lanes_int)y & ~first)));
+    store(a + p * LANES, choose(first, x, y));
     if (winner)
       *(lanes_byte_in_memory *)(winner + p * LANES) = __builtin_convertvector(first, lanes_byte);
   }
@@ -466,6 +503,33 @@ INLINE void take_larger_any(float *a, const float *b, signed char *winner, int64
 static void take_larger(float *a, const float *b, signed char *winner, int64_t n_places) {
   if (winner) take_larger_any(a, b, winner, n_places);
   else take_larger_any(a, b, NULL, n_places);
+}
+
+// The pool of the larger of a and b, n_rows of W places -> a, and its codes. In place: a value is written where its places have been read.
+INLINE void pool_larger_any(float *a, const float *b, signed char *code, int64_t n_rows, int64_t W) {
+  for (int64_t i = 0; i < n_rows / 2; i++)
+    for (int64_t j = 0; j < W / 2; j++) {
+      const int64_t to = (i * (W / 2) + j) * LANES;
+      vec m[4];
+      lanes_int bits = {0};
+      UNROLL for (int k = 0; k < 4; k++) {
+        const int64_t at = ((2 * i + k / 2) * W + 2 * j + k % 2) * LANES;
+        const vec x = load(a + at), y = load(b + at);
+        const lanes_int first = (x >= y) | (x != x);
+        m[k] = choose(first, x, y);
+        bits |= first & (1 << k);
+      }
+      const vec top = choose(m[0] > m[1], m[0], m[1]), low = choose(m[2] > m[3], m[2], m[3]);
+      store(a + to, choose(top > low, top, low) + rounded(0.25f * ((m[0] + m[1]) + (m[2] + m[3]))));
+      if (!code) continue;
+      const lanes_int is_low = low - top > 0, in_top = m[1] - m[0] > 0, in_low = m[3] - m[2] > 0;
+      bits |= (16 & in_top & ~is_low) | (32 & is_low) | (16 & in_low & is_low);
+      *(lanes_byte_in_memory *)(code + to) = __builtin_convertvector(bits, lanes_byte);
+    }
+}
+static void pool_larger(float *a, const float *b, signed char *code, int64_t n_rows, int64_t W) {
+  if (code) pool_larger_any(a, b, code, n_rows, W);
+  else pool_larger_any(a, b, NULL, n_rows, W);
 }
 
 // sums[2 l] += sum, sums[2 l + 1] += sum of squares of the places of lane l. Squares of floats are exact in
@@ -517,6 +581,12 @@ static void transform_output(const struct winograd_output *y, const float *m, in
       fetch_base(y->base + (r / g->down * channels + part[h].first) * places + top * g->W, places, part[h].count, n_places);
     if (vecs == 2) inverse_row(window, tiles, stride, b, 2, g);
     else inverse_row(window, tiles, stride, b, 1, g);
+    if (y->pool) {
+      const int64_t plane = r / g->down * channels + part[0].first, pool = places / 4, row = top / 2 * (g->W / 2);
+      pool_larger(window[0], window[1], y->winner ? y->winner + (plane * pool + row * LANES) : NULL, n_places / g->W, g->W);
+      store_channels(y->at + plane * pool + row, NULL, pool, part[0].count, n_places / 4, window[0]);
+      continue;
+    }
     if (mfm) {
       const int64_t plane = r / g->down * channels + part[0].first;
       take_larger(window[0], window[1], y->winner ? y->winner + (plane * places + top * g->W * LANES) : NULL,
@@ -649,7 +719,7 @@ static void weight_gradient(const struct winograd_shape *s, float *dweight, floa
   for (int64_t first = 0; first < g.rows; first += g.block_rows) {
     const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
     const int64_t v_stride = frequency_stride(tiles, in_width), d_stride = frequency_stride(tiles, out_width);
-    transform_input(w.v, v_stride, (struct winograd_input){x, NULL}, s->in, &g, first, last, &w);
+    transform_input(w.v, v_stride, (struct winograd_input){.at = x}, s->in, &g, first, last, &w);
     transform_output_gradient(w.m, d_stride, dy, s->out, &g, first, last, &w);
     for (int64_t f = 0; f < FREQUENCIES; f++) {
       const float *v = w.v + f * v_stride;
