@@ -163,10 +163,6 @@ static void add_bias_gradient(float *dbias, const float *dy, const signed char *
   }
 }
 
-static void fill(float *y, float value, int64_t n) {
-  for (int64_t i = 0; i < n; i++) y[i] = value;
-}
-
 // ---- shapes
 
 enum path { WINOGRAD, POINTWISE, COLUMNS, TRANSPOSED };
@@ -200,15 +196,18 @@ struct strips {
   int64_t depth;    // rows of the matrix of columns: C kernel kernel
   int64_t n_images; // images in a strip; 1 if a strip is part of an image
   int64_t n_rows;   // rows of the output in a strip; P if n_images > 1
+  int64_t phase_H, phase_W; // of a phase of a strip's input
 };
 
 static struct strips make_strips(const struct dvg_conv *s) {
-  struct strips t = {dvg_conv_P(s), dvg_conv_Q(s), s->C * s->kernel * s->kernel, 1, 0};
+  struct strips t = {.P = dvg_conv_P(s), .Q = dvg_conv_Q(s), .depth = s->C * s->kernel * s->kernel, .n_images = 1};
   // 64 Ki floats of columns, half of a usual L2; but no fewer places than a product needs to be worth packing
   // the weights.
   const int64_t places = at_most(at_least(65536 / t.depth, 256), 1024);
   t.n_rows = at_least(at_most(places / at_least(t.Q, 1), t.P), 1);
   if (t.n_rows == t.P) t.n_images = at_least(places / (t.P * t.Q), 1);
+  t.phase_H = t.n_rows + (s->kernel - 1) / s->stride;
+  t.phase_W = t.Q + (s->kernel - 1) / s->stride;
   return t;
 }
 
@@ -216,25 +215,37 @@ static int64_t strip_places(const struct strips *t) {
   return t->n_images * t->n_rows * t->Q;
 }
 
+// Floats of all phases of one image's part of a strip.
+static int64_t phases_floats(const struct dvg_conv *s, const struct strips *t) {
+  return s->C * s->stride * s->stride * t->phase_H * t->phase_W;
+}
+
 // What a strip needs, on 64-byte boundaries.
 struct strip_scratch {
-  double *sums;   // of the bias gradient, K
-  float *columns; // depth x places
-  float *output;  // K x places: of several images, whose channels aren't where y has them, or of a maximum that is pooled
+  double *sums;                // of the bias gradient, K
+  int32_t *row_at, *column_at; // of the matrix of columns in the phases: depth, places
+  float *columns;              // depth x places, or the phases
+  float *output;               // K x places: of several images, whose channels aren't where y has them, or of a maximum that is pooled
 };
 
 static int64_t whole_lines(int64_t n_floats) {
   return (n_floats + 15) / 16 * 16;
 }
 
+static int64_t columns_floats(const struct dvg_conv *s, const struct strips *t) {
+  return whole_lines(at_least(t->depth * strip_places(t), t->n_images * phases_floats(s, t)));
+}
+
 static int64_t strips_scratch(const struct dvg_conv *s) {
   const struct strips t = make_strips(s);
-  return whole_lines(2 * s->K) + whole_lines(t.depth * strip_places(&t)) + s->K * strip_places(&t);
+  return whole_lines(2 * s->K) + whole_lines(t.depth) + whole_lines(strip_places(&t)) + columns_floats(s, &t) + s->K * strip_places(&t);
 }
 
 static struct strip_scratch lay_out(float *scratch, const struct dvg_conv *s, const struct strips *t) {
-  float *sums = behind_multiply(scratch), *columns = sums + whole_lines(2 * s->K);
-  return (struct strip_scratch){(double *)(void *)sums, columns, columns + whole_lines(t->depth * strip_places(t))};
+  float *sums = behind_multiply(scratch), *row_at = sums + whole_lines(2 * s->K), *column_at = row_at + whole_lines(t->depth),
+        *columns = column_at + whole_lines(strip_places(t));
+  return (struct strip_scratch){(double *)(void *)sums, (int32_t *)(void *)row_at, (int32_t *)(void *)column_at, columns,
+                                columns + columns_floats(s, t)};
 }
 
 // The places q of an output row whose input column q * stride - pad + j is inside of the image: [*begin, *end).
@@ -252,40 +263,55 @@ INLINE void gather(float *restrict to, const float *restrict from, int64_t step,
 INLINE void scatter_add(float *restrict to, const float *restrict from, int64_t step, int64_t n) {
   for (int64_t i = 0; i < n; i++) to[i * step] += from[i];
 }
-WIDE static void gather_every(float *to, const float *from, int64_t step, int64_t n) {
-  if (step == 1) gather(to, from, 1, n);
-  else if (step == 2) gather(to, from, 2, n);
-  else gather(to, from, step, n);
-}
 WIDE static void scatter_add_every(float *to, const float *from, int64_t step, int64_t n) {
   if (step == 1) scatter_add(to, from, 1, n);
   else if (step == 2) scatter_add(to, from, 2, n);
   else scatter_add(to, from, step, n);
 }
 
-// Calls for each row of the matrix of columns and each row of the output: one row of inputs <-> Q floats.
-// Rows first .. first + n_rows - 1 of the output of one image; `row` floats from one row of columns to the
-// next.
-static void image_to_columns(float *columns, int64_t row, const float *x, const struct dvg_conv *s,
-                             const struct strips *t, int64_t first, int64_t n_rows) {
+// ---- im2col without the matrix: of an image with its padding, each of the stride^2 phases holds every stride-th row and column. A row of the
+// matrix of columns is a window of one phase, so that a product can pack its panels from there.
+
+// One row of a phase: to[q] = row[q * stride + j], zeros outside of the image.
+INLINE void phase_row(float *restrict to, const float *restrict row, int64_t W, int64_t width, int64_t j, int64_t stride) {
+  const int64_t begin = at_most(j < 0 ? (-j + stride - 1) / stride : 0, width);
+  const int64_t end = at_least(at_most(W > j ? (W - j + stride - 1) / stride : 0, width), begin);
+  for (int64_t q = 0; q < begin; q++) to[q] = 0;
+  for (int64_t q = begin; q < end; q++) to[q] = row[q * stride + j];
+  for (int64_t q = end; q < width; q++) to[q] = 0;
+}
+
+INLINE void image_to_phases_of(float *phases, const float *x, const struct dvg_conv *s, const struct strips *t, int64_t first, const int64_t stride) {
+  for (int64_t c = 0; c < s->C; c++)
+    for (int64_t i = 0; i < stride; i++)
+      for (int64_t j = 0; j < stride; j++)
+        for (int64_t p = 0; p < t->phase_H; p++, phases += t->phase_W) {
+          const int64_t h = (first + p) * stride + i - s->pad;
+          if (h < 0 || h >= s->H) memset(phases, 0, (size_t)t->phase_W * sizeof(float));
+          else phase_row(phases, x + (c * s->H + h) * s->W, s->W, t->phase_W, j - s->pad, stride);
+        }
+}
+
+// Of one image, for the rows of the output from `first` on.
+WIDE static void image_to_phases(float *phases, const float *x, const struct dvg_conv *s, const struct strips *t, int64_t first) {
+  if (s->stride == 1) image_to_phases_of(phases, x, s, t, first, 1);
+  else if (s->stride == 2) image_to_phases_of(phases, x, s, t, first, 2);
+  else image_to_phases_of(phases, x, s, t, first, s->stride);
+}
+
+// Where the rows and columns of the matrix are in the phases of a strip.
+static void find_columns(const struct strip_scratch *w, const struct dvg_conv *s, const struct strips *t) {
+  const int64_t of_phase = t->phase_H * t->phase_W, of_image = phases_floats(s, t), r = s->stride;
+  assert(t->n_images * of_image <= INT32_MAX);
+  int32_t *at = w->row_at;
   for (int64_t c = 0; c < s->C; c++)
     for (int64_t i = 0; i < s->kernel; i++)
-      for (int64_t j = 0; j < s->kernel; j++, columns += row) {
-        int64_t begin, end;
-        inside(&begin, &end, s, t->Q, j);
-        for (int64_t p = 0; p < n_rows; p++) {
-          const int64_t h = (first + p) * s->stride - s->pad + i;
-          float *to = columns + p * t->Q;
-          if (h < 0 || h >= s->H) {
-            memset(to, 0, (size_t)t->Q * sizeof(float));
-            continue;
-          }
-          const float *from = x + (c * s->H + h) * s->W + (begin * s->stride - s->pad + j);
-          fill(to, 0, begin);
-          gather_every(to + begin, from, s->stride, end - begin);
-          fill(to + end, 0, t->Q - end);
-        }
-      }
+      for (int64_t j = 0; j < s->kernel; j++)
+        *at++ = (int32_t)(((c * r + i % r) * r + j % r) * of_phase + i / r * t->phase_W + j / r);
+  at = w->column_at;
+  for (int64_t n = 0; n < t->n_images; n++)
+    for (int64_t p = 0; p < t->n_rows; p++)
+      for (int64_t q = 0; q < t->Q; q++) *at++ = (int32_t)(n * of_image + p * t->phase_W + q);
 }
 
 // The transpose: adds the columns to dx.
@@ -397,11 +423,11 @@ static void unpool_strip(float *dy, const struct tensors *a, const struct dvg_co
 }
 
 static void forward_strip(float *y, int64_t y_row, signed char *winner, const struct tensors *a, const struct dvg_conv *s,
-                          const float *columns, int64_t depth, int64_t places, float *scratch) {
+                          const struct matrix *columns, int64_t depth, int64_t places, float *scratch) {
   const struct product p = {.c = y,
                             .c_row = y_row,
                             .a = rows_of(a->weight, depth),
-                            .b = rows_of(columns, places),
+                            .b = *columns,
                             .m = s->K,
                             .n = places,
                             .k = depth,
@@ -431,10 +457,12 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
                (size_t)part * sizeof(float));
   if (operation != BACKWARD_DATA)
     for (int64_t n = 0; n < n_images; n++)
-      image_to_columns(w.columns + n * part, places, a->x + (image + n) * x_image, s, t, first, n_rows);
+      image_to_phases(w.columns + n * phases_floats(s, t), a->x + (image + n) * x_image, s, t, first);
+  const struct matrix columns = {
+      .at = w.columns, .row_at = w.row_at, .column_at = w.column_at, .transposed = operation == BACKWARD_WEIGHT};
 
   if (operation == FORWARD) {
-    forward_strip(y, y_row, winner, a, s, w.columns, t->depth, places, scratch);
+    forward_strip(y, y_row, winner, a, s, &columns, t->depth, places, scratch);
     if (a->pool) pool_strip(a, s, t, image, first, n_rows, y, winner);
     if (n_images > 1)
       for (int64_t n = 0; n < n_images; n++)
@@ -446,7 +474,7 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
     for (int64_t n = 0; n < n_images; n++)
       columns_to_image(a->x + (image + n) * x_image, w.columns + n * part, places, s, t, first, n_rows);
   } else {
-    multiply(a->weight, t->depth, dy, columns_of(w.columns, places), s->K, t->depth, places, 1, scratch);
+    multiply(a->weight, t->depth, dy, columns, s->K, t->depth, places, 1, scratch);
     if (a->dbias) add_row_sums(w.sums, &dy, s->K, n_images, part);
   }
 }
@@ -455,7 +483,9 @@ static void work_on_strips(enum operation operation, const struct tensors *a, co
                            float *scratch) {
   const struct strips t = make_strips(s);
   assert(!a->mfm || t.n_images == 1);
-  double *sums = lay_out(scratch, s, &t).sums;
+  const struct strip_scratch w = lay_out(scratch, s, &t);
+  double *sums = w.sums;
+  if (operation != BACKWARD_DATA) find_columns(&w, s, &t);
   if (a->dbias) memset(sums, 0, (size_t)s->K * sizeof *sums);
   for (int64_t image = 0; image < N; image += t.n_images)
     for (int64_t first = 0; first < t.P; first += t.n_rows)

@@ -194,8 +194,51 @@ static inline void pack_columns(float *to, const float *b, int64_t row, int64_t 
   }
 }
 
+// The same two of a matrix with offsets. LANES columns in a row are mostly neighbours in memory.
+INLINE int are_neighbours(const int32_t *column_at) {
+  int same = 1;
+  for (int l = 1; l < LANES; l++) same &= column_at[l] == column_at[0] + l;
+  return same;
+}
+
+static void pack_rows_at(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
+  const int32_t *row_at = b->row_at + first, *column_at = b->column_at + column;
+  for (int64_t j = 0; j < round_up(n, PANEL); j += LANES) {
+    float *lanes = to + j / PANEL * PANEL * depth + j % PANEL;
+    if (j + LANES <= n && are_neighbours(column_at + j)) {
+      const float *from = b->at + column_at[j];
+      for (int64_t p = 0; p < depth; p++) store(lanes + p * PANEL, load(from + row_at[p]));
+      continue;
+    }
+    for (int64_t p = 0; p < depth; p++)
+      for (int64_t l = 0; l < LANES; l++) lanes[p * PANEL + l] = j + l < n ? b->at[row_at[p] + column_at[j + l]] : 0;
+  }
+}
+
+static void pack_columns_at(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
+  const int32_t *row_at = b->row_at + column, *column_at = b->column_at + first;
+  for (int64_t j = 0; j < round_up(n, PANEL); j += LANES) {
+    float *lanes = to + j / PANEL * PANEL * depth + j % PANEL;
+    const float *from[LANES];
+    for (int l = 0; l < LANES; l++) from[l] = b->at + row_at[at_most(j + l, n - 1)];
+    for (int64_t p = 0; p < depth; p += LANES) {
+      if (p + LANES <= depth && are_neighbours(column_at + p)) {
+        vec r[LANES];
+        UNROLL for (int l = 0; l < LANES; l++) r[l] = load(from[l] + column_at[p]);
+        transpose(r);
+        UNROLL for (int l = 0; l < LANES; l++) store(lanes + (p + l) * PANEL, r[l]);
+        continue;
+      }
+      for (int64_t q = p; q < at_most(p + LANES, depth); q++)
+        for (int l = 0; l < LANES; l++) lanes[q * PANEL + l] = from[l][column_at[q]];
+    }
+  }
+}
+
 static inline void pack_b(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
-  if (b->transposed) pack_columns(to, b->at + column * b->row + first, b->row, depth, n);
+  if (b->row_at && b->transposed) pack_columns_at(to, b, first, column, depth, n);
+  else if (b->row_at) pack_rows_at(to, b, first, column, depth, n);
+  else if (b->transposed) pack_columns(to, b->at + column * b->row + first, b->row, depth, n);
   else pack_rows(to, b, first, column, depth, n);
 }
 

@@ -39,12 +39,15 @@ struct winograd_output {
 // Row-major; stored transposed, its rows are the columns of what is meant. With a winner (a byte for each value of `at`, all
 // ones or zeros) it is the gradient of a maximum: the rows 0 .. half-1 of what is meant are the stored ones where the first
 // channel won, else zero, and the rows half .. 2 half-1 where it didn't. A transposed matrix has no winner.
+// With offsets, `row` doesn't count: the value of a stored row i and column j is at[row_at[i] + column_at[j]] (im2col without writing it
+// down); for b alone.
 struct matrix {
   const float *at;
   int64_t row; // floats from one stored row to the next
   int transposed;
   const signed char *winner; // or NULL
   int64_t winner_row, half;
+  const int32_t *row_at, *column_at; // or NULL
 };
 
 // c (m x n) = or += a (m x k) b (k x n), + bias (m, or NULL) to each column. Each sum's order depends on k alone.
