@@ -118,8 +118,10 @@ WIDE static double add_sum(double total, const float *restrict x, int64_t n) {
   return total;
 }
 
-// The values of a maximum's gradient that are a channel's own, zeros for the others: the one that won, with flip -1 the one that lost.
-WIDE static void take_own(float *restrict own, const float *restrict x, const signed char *restrict winner, int flip, int64_t n) {
+// The values of a maximum's gradient that are a channel's own, zeros for the others: the one that won, with
+// flip -1 the one that lost.
+WIDE static void take_own(float *restrict own, const float *restrict x, const signed char *restrict winner,
+                          int flip, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     uint32_t bits;
     memcpy(&bits, &x[i], sizeof bits);
@@ -151,7 +153,8 @@ static void add_row_sums(double *sums, const struct matrix *dy, int64_t K, int64
 }
 
 // dbias (K) += sums of dy (N,K,places) or, with a winner, of the gradient of the maximum.
-static void add_bias_gradient(float *dbias, const float *dy, const signed char *winner, int64_t N, int64_t K, int64_t places) {
+static void add_bias_gradient(float *dbias, const float *dy, const signed char *winner, int64_t N, int64_t K,
+                              int64_t places) {
   const int64_t step = (winner ? K / 2 : K) * places;
   for (int64_t k = 0; k < K; k++) {
     double sum = 0;
@@ -193,14 +196,15 @@ static struct winograd_shape winograd_shape(const struct dvg_conv *s, int64_t N,
 
 struct strips {
   int64_t P, Q;
-  int64_t depth;    // rows of the matrix of columns: C kernel kernel
-  int64_t n_images; // images in a strip; 1 if a strip is part of an image
-  int64_t n_rows;   // rows of the output in a strip; P if n_images > 1
+  int64_t depth;            // rows of the matrix of columns: C kernel kernel
+  int64_t n_images;         // images in a strip; 1 if a strip is part of an image
+  int64_t n_rows;           // rows of the output in a strip; P if n_images > 1
   int64_t phase_H, phase_W; // of a phase of a strip's input
 };
 
 static struct strips make_strips(const struct dvg_conv *s) {
-  struct strips t = {.P = dvg_conv_P(s), .Q = dvg_conv_Q(s), .depth = s->C * s->kernel * s->kernel, .n_images = 1};
+  struct strips t = {
+      .P = dvg_conv_P(s), .Q = dvg_conv_Q(s), .depth = s->C * s->kernel * s->kernel, .n_images = 1};
   // 64 Ki floats of columns, half of a usual L2; but no fewer places than a product needs to be worth packing
   // the weights.
   const int64_t places = at_most(at_least(65536 / t.depth, 256), 1024);
@@ -225,7 +229,8 @@ struct strip_scratch {
   double *sums;                // of the bias gradient, K
   int32_t *row_at, *column_at; // of the matrix of columns in the phases: depth, places
   float *columns;              // depth x places, or the phases
-  float *output;               // K x places: of several images, whose channels aren't where y has them, or of a maximum that is pooled
+  float *output; // K x places: of several images, whose channels aren't where y has them, or of a maximum that
+                 // is pooled
 };
 
 static int64_t whole_lines(int64_t n_floats) {
@@ -238,14 +243,15 @@ static int64_t columns_floats(const struct dvg_conv *s, const struct strips *t) 
 
 static int64_t strips_scratch(const struct dvg_conv *s) {
   const struct strips t = make_strips(s);
-  return whole_lines(2 * s->K) + whole_lines(t.depth) + whole_lines(strip_places(&t)) + columns_floats(s, &t) + s->K * strip_places(&t);
+  return whole_lines(2 * s->K) + whole_lines(t.depth) + whole_lines(strip_places(&t)) + columns_floats(s, &t) +
+         s->K * strip_places(&t);
 }
 
 static struct strip_scratch lay_out(float *scratch, const struct dvg_conv *s, const struct strips *t) {
-  float *sums = behind_multiply(scratch), *row_at = sums + whole_lines(2 * s->K), *column_at = row_at + whole_lines(t->depth),
-        *columns = column_at + whole_lines(strip_places(t));
-  return (struct strip_scratch){(double *)(void *)sums, (int32_t *)(void *)row_at, (int32_t *)(void *)column_at, columns,
-                                columns + columns_floats(s, t)};
+  float *sums = behind_multiply(scratch), *row_at = sums + whole_lines(2 * s->K),
+        *column_at = row_at + whole_lines(t->depth), *columns = column_at + whole_lines(strip_places(t));
+  return (struct strip_scratch){(double *)(void *)sums, (int32_t *)(void *)row_at, (int32_t *)(void *)column_at,
+                                columns, columns + columns_floats(s, t)};
 }
 
 // The places q of an output row whose input column q * stride - pad + j is inside of the image: [*begin, *end).
@@ -256,7 +262,8 @@ static void inside(int64_t *begin, int64_t *end, const struct dvg_conv *s, int64
   *end = at_least(*end, *begin);
 }
 
-// to[i] = from[i * step], and its transpose to[i * step] += from[i]. A step that the compiler knows becomes shuffles of whole registers.
+// to[i] = from[i * step], and its transpose to[i * step] += from[i]. A step that the compiler knows becomes
+// shuffles of whole registers.
 INLINE void gather(float *restrict to, const float *restrict from, int64_t step, int64_t n) {
   for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
 }
@@ -269,11 +276,13 @@ WIDE static void scatter_add_every(float *to, const float *from, int64_t step, i
   else scatter_add(to, from, step, n);
 }
 
-// ---- im2col without the matrix: of an image with its padding, each of the stride^2 phases holds every stride-th row and column. A row of the
-// matrix of columns is a window of one phase, so that a product can pack its panels from there.
+// ---- im2col without the matrix: of an image with its padding, each of the stride^2 phases holds every
+// stride-th row and column. A row of the matrix of columns is a window of one phase, so that a product can pack
+// its panels from there.
 
 // One row of a phase: to[q] = row[q * stride + j], zeros outside of the image.
-INLINE void phase_row(float *restrict to, const float *restrict row, int64_t W, int64_t width, int64_t j, int64_t stride) {
+INLINE void phase_row(float *restrict to, const float *restrict row, int64_t W, int64_t width, int64_t j,
+                      int64_t stride) {
   const int64_t begin = at_most(j < 0 ? (-j + stride - 1) / stride : 0, width);
   const int64_t end = at_least(at_most(W > j ? (W - j + stride - 1) / stride : 0, width), begin);
   for (int64_t q = 0; q < begin; q++) to[q] = 0;
@@ -281,7 +290,8 @@ INLINE void phase_row(float *restrict to, const float *restrict row, int64_t W, 
   for (int64_t q = end; q < width; q++) to[q] = 0;
 }
 
-INLINE void image_to_phases_of(float *phases, const float *x, const struct dvg_conv *s, const struct strips *t, int64_t first, const int64_t stride) {
+INLINE void image_to_phases_of(float *phases, const float *x, const struct dvg_conv *s, const struct strips *t,
+                               int64_t first, const int64_t stride) {
   for (int64_t c = 0; c < s->C; c++)
     for (int64_t i = 0; i < stride; i++)
       for (int64_t j = 0; j < stride; j++)
@@ -293,7 +303,8 @@ INLINE void image_to_phases_of(float *phases, const float *x, const struct dvg_c
 }
 
 // Of one image, for the rows of the output from `first` on.
-WIDE static void image_to_phases(float *phases, const float *x, const struct dvg_conv *s, const struct strips *t, int64_t first) {
+WIDE static void image_to_phases(float *phases, const float *x, const struct dvg_conv *s,
+                                 const struct strips *t, int64_t first) {
   if (s->stride == 1) image_to_phases_of(phases, x, s, t, first, 1);
   else if (s->stride == 2) image_to_phases_of(phases, x, s, t, first, 2);
   else image_to_phases_of(phases, x, s, t, first, s->stride);
@@ -332,8 +343,9 @@ static void columns_to_image(float *dx, const float *columns, int64_t row, const
       }
 }
 
-// ---- a maximum that is pooled: four places in a square become one, and a byte tells which values the gradient belongs to. Its bits
-// 0 to 3: whether the first channel won at each of the four; bits 4 and 5: which of the maxima is the largest.
+// ---- a maximum that is pooled: four places in a square become one, and a byte tells which values the gradient
+// belongs to. Its bits 0 to 3: whether the first channel won at each of the four; bits 4 and 5: which of the
+// maxima is the largest.
 
 enum { CODES = 64 };
 
@@ -342,26 +354,30 @@ INLINE uint32_t mask_positive(float x) {
 }
 
 // `n` codes of two rows. The comparisons are dvg_pool_backward's; loops of one type each, which vectorise.
-INLINE void pool_codes_of(signed char *restrict code, const float *restrict top, const float *restrict low, const signed char *restrict won_top,
-                          const signed char *restrict won_low, int64_t n) {
+INLINE void pool_codes_of(signed char *restrict code, const float *restrict top, const float *restrict low,
+                          const signed char *restrict won_top, const signed char *restrict won_low, int64_t n) {
   uint32_t largest[CODES];
   for (int64_t j = 0; j < n; j++) {
     const float a = top[2 * j], b = top[2 * j + 1], c = low[2 * j], d = low[2 * j + 1];
     const float ab = a > b ? a : b, cd = c > d ? c : d;
-    const uint32_t is_low = mask_positive(cd - ab), in_top = mask_positive(b - a), in_low = mask_positive(d - c);
+    const uint32_t is_low = mask_positive(cd - ab), in_top = mask_positive(b - a),
+                   in_low = mask_positive(d - c);
     largest[j] = (16 & in_top & ~is_low) | (32 & is_low) | (16 & in_low & is_low);
   }
   for (int64_t j = 0; j < n; j++)
-    code[j] = (signed char)((won_top[2 * j] & 1) | (won_top[2 * j + 1] & 2) | (won_low[2 * j] & 4) | (won_low[2 * j + 1] & 8));
+    code[j] = (signed char)((won_top[2 * j] & 1) | (won_top[2 * j + 1] & 2) | (won_low[2 * j] & 4) |
+                            (won_low[2 * j + 1] & 8));
   for (int64_t j = 0; j < n; j++) code[j] = (signed char)((uint32_t)code[j] | largest[j]);
 }
 
 // code (n_rows/2, Q/2) of the maxima and winners (n_rows, Q).
-WIDE static void pool_codes(signed char *code, const float *maximum, const signed char *winner, int64_t n_rows, int64_t Q) {
+WIDE static void pool_codes(signed char *code, const float *maximum, const signed char *winner, int64_t n_rows,
+                            int64_t Q) {
   for (int64_t i = 0; i < n_rows / 2; i++)
     for (int64_t j = 0; j < Q / 2; j += CODES) {
       const int64_t at = 2 * i * Q + 2 * j;
-      pool_codes_of(code + i * (Q / 2) + j, maximum + at, maximum + at + Q, winner + at, winner + at + Q, at_most(Q / 2 - j, CODES));
+      pool_codes_of(code + i * (Q / 2) + j, maximum + at, maximum + at + Q, winner + at, winner + at + Q,
+                    at_most(Q / 2 - j, CODES));
     }
 }
 
@@ -374,15 +390,16 @@ INLINE float where(uint32_t mask, float value) {
 }
 
 // The gradients of both channels (n_rows, Q) from dy (n_rows/2, Q/2): dvg_pool_backward, then dvg_mfm_backward.
-WIDE static void unpool(float *restrict first, float *restrict second, const float *restrict dy, const signed char *restrict code,
-                        int64_t n_rows, int64_t Q) {
+WIDE static void unpool(float *restrict first, float *restrict second, const float *restrict dy,
+                        const signed char *restrict code, int64_t n_rows, int64_t Q) {
   for (int64_t i = 0; i < n_rows / 2; i++)
     for (int r = 0; r < 2; r++) {
       float *restrict a = first + (2 * i + r) * Q, *restrict b = second + (2 * i + r) * Q;
       for (int64_t j = 0; j < Q / 2; j++) {
         const float g = dy[i * (Q / 2) + j], mean = 0.25f * g;
         const uint32_t bits = (uint32_t)code[i * (Q / 2) + j], largest = bits >> 4, at = 2 * (uint32_t)r;
-        const float left = mean + where(-(uint32_t)(largest == at), g), right = mean + where(-(uint32_t)(largest == at + 1), g);
+        const float left = mean + where(-(uint32_t)(largest == at), g),
+                    right = mean + where(-(uint32_t)(largest == at + 1), g);
         const uint32_t won_left = -(bits >> at & 1), won_right = -(bits >> (at + 1) & 1);
         a[2 * j] = where(won_left, left), a[2 * j + 1] = where(won_right, right);
         b[2 * j] = where(~won_left, left), b[2 * j + 1] = where(~won_right, right);
@@ -395,15 +412,16 @@ enum operation { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHT };
 // What a strip works on. Exactly one of x, y, weight is the result.
 struct tensors {
   float *x, *y, *weight;
-  const float *bias;   // of a forward, or NULL
-  float *dbias;        // of the gradient of the weights, or NULL
-  int mfm, pool;       // y (N,K/2,P,Q) or (N,K/2,P/2,Q/2) is the maximum or its gradient; strips of several images don't have that
+  const float *bias; // of a forward, or NULL
+  float *dbias;      // of the gradient of the weights, or NULL
+  int mfm, pool; // y (N,K/2,P,Q) or (N,K/2,P/2,Q/2) is the maximum or its gradient; strips of several images
+                 // don't have that
   signed char *winner; // of the maximum; a forward's may be NULL
 };
 
 // y = the strip's maximum, pooled; `maximum` (K, places) is scratch.
-static void pool_strip(const struct tensors *a, const struct dvg_conv *s, const struct strips *t, int64_t image, int64_t first,
-                       int64_t n_rows, const float *maximum, const signed char *winner) {
+static void pool_strip(const struct tensors *a, const struct dvg_conv *s, const struct strips *t, int64_t image,
+                       int64_t first, int64_t n_rows, const float *maximum, const signed char *winner) {
   const int64_t places = n_rows * t->Q, plane = t->P / 2 * (t->Q / 2);
   for (int64_t k = 0; k < s->K / 2; k++) {
     const int64_t at = (image * (s->K / 2) + k) * plane + first / 2 * (t->Q / 2);
@@ -413,8 +431,8 @@ static void pool_strip(const struct tensors *a, const struct dvg_conv *s, const 
 }
 
 // dy (K, places) = the gradient of all channels.
-static void unpool_strip(float *dy, const struct tensors *a, const struct dvg_conv *s, const struct strips *t, int64_t image, int64_t first,
-                         int64_t n_rows) {
+static void unpool_strip(float *dy, const struct tensors *a, const struct dvg_conv *s, const struct strips *t,
+                         int64_t image, int64_t first, int64_t n_rows) {
   const int64_t places = n_rows * t->Q, plane = t->P / 2 * (t->Q / 2), half = s->K / 2;
   for (int64_t k = 0; k < half; k++) {
     const int64_t at = (image * half + k) * plane + first / 2 * (t->Q / 2);
@@ -422,8 +440,9 @@ static void unpool_strip(float *dy, const struct tensors *a, const struct dvg_co
   }
 }
 
-static void forward_strip(float *y, int64_t y_row, signed char *winner, const struct tensors *a, const struct dvg_conv *s,
-                          const struct matrix *columns, int64_t depth, int64_t places, float *scratch) {
+static void forward_strip(float *y, int64_t y_row, signed char *winner, const struct tensors *a,
+                          const struct dvg_conv *s, const struct matrix *columns, int64_t depth, int64_t places,
+                          float *scratch) {
   const struct product p = {.c = y,
                             .c_row = y_row,
                             .a = rows_of(a->weight, depth),
@@ -447,7 +466,9 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
   const int apart = n_images > 1 || a->pool;
   const int64_t at = image * (a->mfm ? s->K / 2 : s->K) * plane + first * t->Q, y_row = apart ? places : plane;
   float *y = apart ? w.output : a->y + at;
-  signed char *winner = !a->winner ? NULL : a->pool ? (signed char *)(w.output + s->K / 2 * places) : a->winner + at;
+  signed char *winner = !a->winner ? NULL
+                        : a->pool  ? (signed char *)(w.output + s->K / 2 * places)
+                                   : a->winner + at;
   const struct matrix dy = gradient_of(y, y_row, a->pool ? NULL : winner, s->K);
   if (a->pool && operation != FORWARD) unpool_strip(y, a, s, t, image, first, n_rows);
   if (n_images > 1 && operation != FORWARD)
@@ -458,8 +479,10 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
   if (operation != BACKWARD_DATA)
     for (int64_t n = 0; n < n_images; n++)
       image_to_phases(w.columns + n * phases_floats(s, t), a->x + (image + n) * x_image, s, t, first);
-  const struct matrix columns = {
-      .at = w.columns, .row_at = w.row_at, .column_at = w.column_at, .transposed = operation == BACKWARD_WEIGHT};
+  const struct matrix columns = {.at = w.columns,
+                                 .row_at = w.row_at,
+                                 .column_at = w.column_at,
+                                 .transposed = operation == BACKWARD_WEIGHT};
 
   if (operation == FORWARD) {
     forward_strip(y, y_row, winner, a, s, &columns, t->depth, places, scratch);
@@ -479,8 +502,8 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
   }
 }
 
-static void work_on_strips(enum operation operation, const struct tensors *a, const struct dvg_conv *s, int64_t N,
-                           float *scratch) {
+static void work_on_strips(enum operation operation, const struct tensors *a, const struct dvg_conv *s,
+                           int64_t N, float *scratch) {
   const struct strips t = make_strips(s);
   assert(!a->mfm || t.n_images == 1);
   const struct strip_scratch w = lay_out(scratch, s, &t);
@@ -489,8 +512,8 @@ static void work_on_strips(enum operation operation, const struct tensors *a, co
   if (a->dbias) memset(sums, 0, (size_t)s->K * sizeof *sums);
   for (int64_t image = 0; image < N; image += t.n_images)
     for (int64_t first = 0; first < t.P; first += t.n_rows)
-      work_on_strip(operation, a, s, &t, image, at_most(t.n_images, N - image), first, at_most(t.n_rows, t.P - first),
-                    scratch);
+      work_on_strip(operation, a, s, &t, image, at_most(t.n_images, N - image), first,
+                    at_most(t.n_rows, t.P - first), scratch);
   for (int64_t k = 0; a->dbias && k < s->K; k++) a->dbias[k] += (float)sums[k];
 }
 
@@ -587,8 +610,8 @@ struct output {
   signed char *winner;
 };
 
-static void pointwise_forward(const struct dvg_conv *s, const struct output *y, const float *x, const float *weight, const float *bias,
-                              int64_t N, float *scratch) {
+static void pointwise_forward(const struct dvg_conv *s, const struct output *y, const float *x,
+                              const float *weight, const float *bias, int64_t N, float *scratch) {
   const int64_t places = s->H * s->W, step = channels_of_y(s, y->mfm) * places;
   for (int64_t n = 0; n < N; n++) {
     const struct product p = {.c = y->at + n * step,
@@ -604,14 +627,17 @@ static void pointwise_forward(const struct dvg_conv *s, const struct output *y, 
   }
 }
 
-static void forward(const struct dvg_conv *s, const struct output *y, const float *x, const float *weight, const float *packed,
-                    const float *bias, int64_t N, float *scratch) {
+static void forward(const struct dvg_conv *s, const struct output *y, const float *x, const float *weight,
+                    const float *packed, const float *bias, int64_t N, float *scratch) {
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD:
     winograd_forward(s,
-                     (struct winograd_output){
-                         .use = y->mfm ? WINOGRAD_MFM : WINOGRAD_ALL, .at = y->at, .pool = y->pool, .base = y->base, .winner = y->winner},
+                     (struct winograd_output){.use = y->mfm ? WINOGRAD_MFM : WINOGRAD_ALL,
+                                              .at = y->at,
+                                              .pool = y->pool,
+                                              .base = y->base,
+                                              .winner = y->winner},
                      x, packed, bias, N, scratch);
     break;
   case POINTWISE:
@@ -645,12 +671,11 @@ void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const 
   forward(s, &(struct output){.at = y}, x, weight, packed, bias, N, scratch);
 }
 
-void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x, const float *packed,
-                           const float *bias, int64_t N, float *scratch) {
+void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x,
+                           const float *packed, const float *bias, int64_t N, float *scratch) {
   assert(path_of(s) == WINOGRAD);
   memset(sums, 0, (size_t)(N * s->K * 2) * sizeof *sums);
-  winograd_forward(s, (struct winograd_output){.at = y, .sums = sums}, x, packed, bias, N,
-                   scratch);
+  winograd_forward(s, (struct winograd_output){.at = y, .sums = sums}, x, packed, bias, N, scratch);
 }
 
 int dvg_conv_joins_mfm(const struct dvg_conv *s) {
@@ -681,8 +706,9 @@ int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N, int pool) {
   return path_of(s) == WINOGRAD ? winograd()->winner_bytes(s->K, H, W, N) : N * (s->K / 2) * H * W;
 }
 
-void dvg_conv_forward_mfm(const struct dvg_conv *s, const struct dvg_conv_maximum *y, const float *x, const float *weight,
-                          const float *packed, const float *bias, int64_t N, float *scratch) {
+void dvg_conv_forward_mfm(const struct dvg_conv *s, const struct dvg_conv_maximum *y, const float *x,
+                          const float *weight, const float *packed, const float *bias, int64_t N,
+                          float *scratch) {
   const struct output out = {y->y, y->base, 1, y->pool, y->winner};
   assert(y->pool ? dvg_conv_joins_pool(s) && !y->base : dvg_conv_joins_mfm(s));
   assert(!y->base || path_of(s) == WINOGRAD);
@@ -701,16 +727,18 @@ static struct matrix of_image(const struct dvg_conv *s, const struct dvg_conv_gr
   return gradient_of(dy->dy + at, places, dy->winner ? dy->winner + at : NULL, s->K);
 }
 
-static void backward_data(const struct dvg_conv *s, float *dx, const struct dvg_conv_gradient *dy, const float *weight,
-                          const float *packed, int64_t N, int add, float *scratch) {
+static void backward_data(const struct dvg_conv *s, float *dx, const struct dvg_conv_gradient *dy,
+                          const float *weight, const float *packed, int64_t N, int add, float *scratch) {
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD:
-    winograd_backward_data(s, dx, (struct winograd_input){dy->dy, dy->winner, dy->pool}, packed, N, add, scratch);
+    winograd_backward_data(s, dx, (struct winograd_input){dy->dy, dy->winner, dy->pool}, packed, N, add,
+                           scratch);
     break;
   case POINTWISE:
     for (int64_t n = 0; n < N; n++)
-      multiply(dx + n * s->C * places, places, columns_of(weight, s->C), of_image(s, dy, n), s->C, places, s->K, add, scratch);
+      multiply(dx + n * s->C * places, places, columns_of(weight, s->C), of_image(s, dy, n), s->C, places, s->K,
+               add, scratch);
     break;
   case COLUMNS: {
     struct tensors a = of_gradient(dy);
@@ -736,8 +764,8 @@ void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy
   backward_data(s, dx, &(struct dvg_conv_gradient){.dy = dy}, weight, packed, N, add, scratch);
 }
 
-void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const struct dvg_conv_gradient *dy, const float *weight,
-                                const float *packed, int64_t N, int add, float *scratch) {
+void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const struct dvg_conv_gradient *dy,
+                                const float *weight, const float *packed, int64_t N, int add, float *scratch) {
   assert(dy->winner && dvg_conv_winner_bytes(s, N, dy->pool) > 0);
   backward_data(s, dx, dy, weight, packed, N, add, scratch);
 }
@@ -747,11 +775,13 @@ static void backward_weight(const struct dvg_conv *s, float *dweight, float *dbi
   const int64_t places = s->H * s->W;
   switch (path_of(s)) {
   case WINOGRAD:
-    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy->dy, dy->winner, dy->pool}, N, scratch);
+    winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy->dy, dy->winner, dy->pool}, N,
+                             scratch);
     return; // with the bias
   case POINTWISE:
     for (int64_t n = 0; n < N; n++)
-      multiply(dweight, s->C, of_image(s, dy, n), columns_of(x + n * s->C * places, places), s->K, s->C, places, 1, scratch);
+      multiply(dweight, s->C, of_image(s, dy, n), columns_of(x + n * s->C * places, places), s->K, s->C, places,
+               1, scratch);
     break;
   case COLUMNS: {
     struct tensors a = of_gradient(dy);
@@ -763,8 +793,8 @@ static void backward_weight(const struct dvg_conv *s, float *dweight, float *dbi
     float *blocks = behind_multiply(scratch);
     for (int64_t n = 0; n < N; n++) {
       image_to_blocks(blocks, dy->dy + n * s->K * 4 * places, s->K, s->H, s->W);
-      multiply(dweight, 4 * s->K, rows_of(x + n * s->C * places, places), columns_of(blocks, places), s->C, 4 * s->K,
-               places, 1, scratch);
+      multiply(dweight, 4 * s->K, rows_of(x + n * s->C * places, places), columns_of(blocks, places), s->C,
+               4 * s->K, places, 1, scratch);
     }
     break;
   }

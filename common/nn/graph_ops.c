@@ -71,7 +71,8 @@ static void conv_backward(struct dvg_graph *g, struct node *n) {
   int add;
   const int64_t N = n->shape.N;
   const struct node *last = n->joint < 0 ? n : &g->nodes[n->joint];
-  const struct dvg_conv_gradient dy = {dvg_node_gradient(g, last), last == n ? NULL : winner_of(g, last), last->op == &dvg_op_pool};
+  const struct dvg_conv_gradient dy = {dvg_node_gradient(g, last), last == n ? NULL : winner_of(g, last),
+                                       last->op == &dvg_op_pool};
   if (trains(n)) {
     if (dy.winner) dvg_conv_backward_weight_mfm(&n->conv, dweight_of(n), dbias_of(n), X(0), &dy, N, g->scratch);
     else dvg_conv_backward_weight(&n->conv, dweight_of(n), dbias_of(n), X(0), dy.dy, N, g->scratch);
@@ -105,7 +106,8 @@ static void joint_forward(struct dvg_graph *g, struct node *n, struct node *conv
   dvg_node_pack(conv, DVG_FILTERS_MFM);
   const struct dvg_conv_maximum y = {Y, base_of(g, n), n->op == &dvg_op_pool, winner_of(g, n)};
   dvg_conv_forward_mfm(&conv->conv, &y, dvg_node_values(g, &g->nodes[conv->in[0]]), weight_of(conv),
-                       conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N, g->scratch);
+                       conv->params->list[conv->weight].packed[DVG_FILTERS_MFM], bias_of(conv), n->shape.N,
+                       g->scratch);
 }
 
 static void mfm_forward(struct dvg_graph *g, struct node *n) {
@@ -143,8 +145,8 @@ static void norm_backward(struct dvg_graph *g, struct node *n) {
   int64_t stride = n->n_in > 1 ? dvg_shape_row(IN(1)->shape) : 0;
   float *dstyle = n->n_in > 1 ? dvg_node_gradient_sum(g, IN(1)) : NULL;
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
-  dvg_norm_backward(dx, dstyle ? dstyle + n->first : NULL, DY, X(0), norm_stats(g, n), style, stride, n->shape.N, n->shape.C,
-                    PLACES, n->slope, add);
+  dvg_norm_backward(dx, dstyle ? dstyle + n->first : NULL, DY, X(0), norm_stats(g, n), style, stride,
+                    n->shape.N, n->shape.C, PLACES, n->slope, add);
 }
 static void leaky_relu_forward(struct dvg_graph *g, struct node *n) {
   dvg_leaky_relu_forward(Y, X(0), COUNT, n->slope);

@@ -61,14 +61,17 @@ static int all_that_is_wanted(const struct dvg_graph *g, int i, const int *n_con
   return !g->nodes[i].kept && n_consumers[i] == 1;
 }
 
-// Node i computes the convolution that lies `steps` before it, and what is in between, together with itself, if that can be. Its
-// backward needs the winners, kept beside it.
+// Node i computes the convolution that lies `steps` before it, and what is in between, together with itself, if
+// that can be. Its backward needs the winners, kept beside it.
 static int join(struct dvg_graph *g, int i, int steps) {
   struct node *n = &g->nodes[i], *x = n;
   for (int k = 0; k < steps; k++) x = &g->nodes[x->in[0]];
   const int pool = n->op == &dvg_op_pool;
   const int64_t winner_bytes = n->needs_gradient ? dvg_conv_winner_bytes(&x->conv, x->shape.N, pool) : 0;
-  if (!(n->needs_gradient ? winner_bytes > 0 : pool ? dvg_conv_joins_pool(&x->conv) : dvg_conv_joins_mfm(&x->conv))) return 0;
+  if (!(n->needs_gradient ? winner_bytes > 0
+        : pool            ? dvg_conv_joins_pool(&x->conv)
+                          : dvg_conv_joins_mfm(&x->conv)))
+    return 0;
   for (x = n; steps > 0; steps--) {
     x = &g->nodes[x->in[0]];
     x->joint = i;
@@ -124,8 +127,8 @@ static int overwritten_input(const struct dvg_graph *g, const struct node *n, co
   return free_to_take ? k : -1;
 }
 
-// A norm, or a maximum of a convolution that can, whose only reader adds it to what is there before: it adds at once, as the sum
-// takes over its memory. Its backward doesn't ask for its output.
+// A norm, or a maximum of a convolution that can, whose only reader adds it to what is there before: it adds at
+// once, as the sum takes over its memory. Its backward doesn't ask for its output.
 static int can_add(const struct dvg_graph *g, int i) {
   const struct node *n = &g->nodes[i], *x = &g->nodes[n->in[0]];
   if (n->op == &dvg_op_mfm) return x->joint == i && dvg_conv_packed(&x->conv, DVG_FILTERS_MFM) > 0;
@@ -142,7 +145,8 @@ static void join_add(struct dvg_graph *g) {
   }
 }
 
-// The node in whose backward the gradient of node i is read, and what i has kept: itself, or the convolution that goes back with it.
+// The node in whose backward the gradient of node i is read, and what i has kept: itself, or the convolution
+// that goes back with it.
 static int backward_node(const struct dvg_graph *g, int i) {
   int first = i;
   while (g->nodes[first].n_in > 0 && g->nodes[g->nodes[first].in[0]].joint == i) first = g->nodes[first].in[0];

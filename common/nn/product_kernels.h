@@ -138,7 +138,8 @@ static inline int64_t multiply_larger_depth(void) {
   return BLOCK_DEPTH;
 }
 
-// Row i of a matrix that isn't transposed, from column j on: where it is stored and, with a winner, which values are its own.
+// Row i of a matrix that isn't transposed, from column j on: where it is stored and, with a winner, which
+// values are its own.
 struct row {
   const float *at;
   const signed char *winner; // or NULL
@@ -148,7 +149,8 @@ struct row {
 INLINE struct row row_of(const struct matrix *a, int64_t i, int64_t j) {
   if (!a->winner) return (struct row){a->at + i * a->row + j, NULL, 0};
   const int64_t stored = i < a->half ? i : i - a->half;
-  return (struct row){a->at + stored * a->row + j, a->winner + stored * a->winner_row + j, i < a->half ? 0 : -1};
+  return (struct row){a->at + stored * a->row + j, a->winner + stored * a->winner_row + j,
+                      i < a->half ? 0 : -1};
 }
 
 INLINE float own_value(struct row r, int64_t j) {
@@ -157,12 +159,15 @@ INLINE float own_value(struct row r, int64_t j) {
 
 INLINE vec own_values(struct row r, int64_t j) {
   if (!r.winner) return load(r.at + j);
-  const lanes_int won = __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(r.winner + j), lanes_int);
+  const lanes_int won =
+      __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(r.winner + j), lanes_int);
   return (vec)((lanes_int)load(r.at + j) & (won ^ r.flip));
 }
 
-// to[panel][p][lane] = row p, column panel * PANEL + lane, of a part of b that begins at (first, column), zeros beyond n columns.
-static inline void pack_rows(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
+// to[panel][p][lane] = row p, column panel * PANEL + lane, of a part of b that begins at (first, column), zeros
+// beyond n columns.
+static inline void pack_rows(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth,
+                             int64_t n) {
   for (int64_t p = 0; p < depth; p++) {
     const struct row r = row_of(b, first + p, column);
     int64_t j = 0;
@@ -201,7 +206,8 @@ INLINE int are_neighbours(const int32_t *column_at) {
   return same;
 }
 
-static void pack_rows_at(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
+static void pack_rows_at(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth,
+                         int64_t n) {
   const int32_t *row_at = b->row_at + first, *column_at = b->column_at + column;
   for (int64_t j = 0; j < round_up(n, PANEL); j += LANES) {
     float *lanes = to + j / PANEL * PANEL * depth + j % PANEL;
@@ -211,11 +217,13 @@ static void pack_rows_at(float *to, const struct matrix *b, int64_t first, int64
       continue;
     }
     for (int64_t p = 0; p < depth; p++)
-      for (int64_t l = 0; l < LANES; l++) lanes[p * PANEL + l] = j + l < n ? b->at[row_at[p] + column_at[j + l]] : 0;
+      for (int64_t l = 0; l < LANES; l++)
+        lanes[p * PANEL + l] = j + l < n ? b->at[row_at[p] + column_at[j + l]] : 0;
   }
 }
 
-static void pack_columns_at(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
+static void pack_columns_at(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth,
+                            int64_t n) {
   const int32_t *row_at = b->row_at + column, *column_at = b->column_at + first;
   for (int64_t j = 0; j < round_up(n, PANEL); j += LANES) {
     float *lanes = to + j / PANEL * PANEL * depth + j % PANEL;
@@ -235,7 +243,8 @@ static void pack_columns_at(float *to, const struct matrix *b, int64_t first, in
   }
 }
 
-static inline void pack_b(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth, int64_t n) {
+static inline void pack_b(float *to, const struct matrix *b, int64_t first, int64_t column, int64_t depth,
+                          int64_t n) {
   if (b->row_at && b->transposed) pack_columns_at(to, b, first, column, depth, n);
   else if (b->row_at) pack_rows_at(to, b, first, column, depth, n);
   else if (b->transposed) pack_columns(to, b->at + column * b->row + first, b->row, depth, n);
@@ -243,7 +252,8 @@ static inline void pack_b(float *to, const struct matrix *b, int64_t first, int6
 }
 
 // Rows of a, in the order of memory: rows of BLOCK_A_ROW, or columns of MAX_ROWS if transposed.
-static inline void pack_a(float *to, const struct matrix *a, int64_t i, int64_t p, int64_t rows, int64_t depth) {
+static inline void pack_a(float *to, const struct matrix *a, int64_t i, int64_t p, int64_t rows,
+                          int64_t depth) {
   if (a->transposed) {
     for (int64_t q = 0; q < depth; q++, to += MAX_ROWS) {
       const float *column = a->at + (p + q) * a->row + i;
@@ -262,8 +272,8 @@ static inline void pack_a(float *to, const struct matrix *a, int64_t i, int64_t 
 }
 
 // sum (rows x PANEL) = a (rows x depth) b (a panel of depth), in registers.
-INLINE void tile_sums(vec sum[MAX_ROWS][2], const int rows, const float *a, const int64_t row_step, const int64_t inner_step, const float *b,
-                      int64_t depth) {
+INLINE void tile_sums(vec sum[MAX_ROWS][2], const int rows, const float *a, const int64_t row_step,
+                      const int64_t inner_step, const float *b, int64_t depth) {
   const float *next = b + depth * PANEL;
   UNROLL for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (vec){0};
   int64_t p = 0;
@@ -288,32 +298,37 @@ struct target {
 
 INLINE void put_sums(const struct target *t, vec sum[MAX_ROWS][2], const int rows) {
   if (t->add)
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < 2; j++) sum[i][j] += load(t->at + i * t->row + j * LANES);
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < 2; j++) sum[i][j] +=
+        load(t->at + i * t->row + j * LANES);
   if (t->bias[0])
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < 2; j++) sum[i][j] += t->bias[0][i];
-  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < 2; j++) store(t->at + i * t->row + j * LANES, sum[i][j]);
+  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < 2; j++)
+      store(t->at + i * t->row + j * LANES, sum[i][j]);
 }
 
 // The larger of the rows i and i + pairs of sums.
-INLINE void put_larger_any(const struct target *t, vec sum[MAX_ROWS][2], const int pairs, const int with_winner) {
+INLINE void put_larger_any(const struct target *t, vec sum[MAX_ROWS][2], const int pairs,
+                           const int with_winner) {
   UNROLL for (int i = 0; i < pairs; i++) UNROLL for (int j = 0; j < 2; j++) {
     const vec x = sum[i][j], y = sum[pairs + i][j];
     const lanes_int first = (x >= y) | (x != x);
     store(t->at + i * t->row + j * LANES, choose(first, x, y));
     if (with_winner)
-      *(lanes_byte_in_memory *)(t->winner + i * t->winner_row + j * LANES) = __builtin_convertvector(first, lanes_byte);
+      *(lanes_byte_in_memory *)(t->winner + i * t->winner_row + j * LANES) =
+          __builtin_convertvector(first, lanes_byte);
   }
 }
 
 INLINE void put_larger(const struct target *t, vec sum[MAX_ROWS][2], const int pairs) {
   if (t->bias[0])
-    UNROLL for (int i = 0; i < 2 * pairs; i++) UNROLL for (int j = 0; j < 2; j++) sum[i][j] += t->bias[i / pairs][i % pairs];
+    UNROLL for (int i = 0; i < 2 * pairs; i++) UNROLL for (int j = 0; j < 2; j++) sum[i][j] +=
+        t->bias[i / pairs][i % pairs];
   if (t->winner) put_larger_any(t, sum, pairs, 1);
   else put_larger_any(t, sum, pairs, 0);
 }
 
-INLINE void block_tile(const struct target *t, const int rows, const float *a, const int64_t row_step, const int64_t inner_step, const float *b,
-                       int64_t depth, const int larger) {
+INLINE void block_tile(const struct target *t, const int rows, const float *a, const int64_t row_step,
+                       const int64_t inner_step, const float *b, int64_t depth, const int larger) {
   vec sum[MAX_ROWS][2];
   tile_sums(sum, rows, a, row_step, inner_step, b, depth);
   if (larger) put_larger(t, sum, rows / 2);
@@ -321,12 +336,12 @@ INLINE void block_tile(const struct target *t, const int rows, const float *a, c
 }
 
 // Up to MAX_ROWS rows of a that pack_a copied, one panel of b; of a maximum, an even number.
-#define BLOCK_CASE(n)                                                                                                    \
-  case n:                                                                                                                \
-    block_tile(t, n, a, row_step, inner_step, b, depth, larger);                                                         \
+#define BLOCK_CASE(n)                                                                                          \
+  case n:                                                                                                      \
+    block_tile(t, n, a, row_step, inner_step, b, depth, larger);                                               \
     break;
-INLINE void block_tile_any(const struct target *t, int64_t rows, const float *a, const int64_t row_step, const int64_t inner_step, const float *b,
-                           int64_t depth, const int larger) {
+INLINE void block_tile_any(const struct target *t, int64_t rows, const float *a, const int64_t row_step,
+                           const int64_t inner_step, const float *b, int64_t depth, const int larger) {
   if (!larger || rows % 2 == 0) switch (rows) {
       BLOCK_CASE(2)
       BLOCK_CASE(4)
@@ -349,22 +364,26 @@ INLINE void block_tile_any(const struct target *t, int64_t rows, const float *a,
     }
 }
 
-static void sum_tile(const struct target *t, int64_t rows, const float *a, int transposed, const float *b, int64_t depth) {
+static void sum_tile(const struct target *t, int64_t rows, const float *a, int transposed, const float *b,
+                     int64_t depth) {
   if (transposed) block_tile_any(t, rows, a, 1, MAX_ROWS, b, depth, 0);
   else block_tile_any(t, rows, a, BLOCK_A_ROW, 1, b, depth, 0);
 }
 
-static void larger_tile(const struct target *t, int64_t rows, const float *a, int transposed, const float *b, int64_t depth) {
+static void larger_tile(const struct target *t, int64_t rows, const float *a, int transposed, const float *b,
+                        int64_t depth) {
   (void)transposed; // it never is
   block_tile_any(t, rows, a, BLOCK_A_ROW, 1, b, depth, 1);
 }
 
-// A tile of which n < PANEL columns are wanted: whole in a place of its own, from where these are copied. rows: of the target.
-static void edge_tile(const struct target *t, int64_t rows, int64_t a_rows, const float *a, int transposed, const float *b, int64_t depth,
-                      int64_t n) {
+// A tile of which n < PANEL columns are wanted: whole in a place of its own, from where these are copied. rows:
+// of the target.
+static void edge_tile(const struct target *t, int64_t rows, int64_t a_rows, const float *a, int transposed,
+                      const float *b, int64_t depth, int64_t n) {
   float value[MAX_ROWS * PANEL];
   signed char winner[MAX_ROWS * PANEL];
-  const struct target whole = {value, PANEL, t->add, {t->bias[0], t->bias[1]}, t->winner ? winner : NULL, PANEL};
+  const struct target whole = {value, PANEL, t->add, {t->bias[0], t->bias[1]}, t->winner ? winner : NULL,
+                               PANEL};
   for (int64_t i = 0; t->add && i < rows; i++)
     for (int64_t j = 0; j < PANEL; j++) value[i * PANEL + j] = j < n ? t->at[i * t->row + j] : 0;
   (a_rows > rows ? larger_tile : sum_tile)(&whole, a_rows, a, transposed, b, depth);
@@ -376,8 +395,8 @@ static void edge_tile(const struct target *t, int64_t rows, int64_t a_rows, cons
 }
 
 // The rows i .. i + rows - 1 of c, of a block of b that is packed: `width` columns from the target on.
-static void block_row(struct target t, int64_t rows, int64_t a_rows, const float *a, int transposed, const float *b, int64_t depth,
-                      int64_t width) {
+static void block_row(struct target t, int64_t rows, int64_t a_rows, const float *a, int transposed,
+                      const float *b, int64_t depth, int64_t width) {
   int64_t l = 0;
   for (; l + PANEL <= width; l += PANEL) {
     (a_rows > rows ? larger_tile : sum_tile)(&t, a_rows, a, transposed, b + l * depth, depth);
@@ -398,8 +417,10 @@ static void multiply(const struct product *p, float *scratch) {
       pack_b(block_b, &p->b, k, j, depth, width);
       for (int64_t i = 0; i < p->m; i += MAX_ROWS) {
         const int64_t rows = at_most(p->m - i, MAX_ROWS);
-        const struct target t = {
-            .at = p->c + i * p->c_row + j, .row = p->c_row, .add = p->add || k > 0, .bias = {bias ? bias + i : NULL, NULL}};
+        const struct target t = {.at = p->c + i * p->c_row + j,
+                                 .row = p->c_row,
+                                 .add = p->add || k > 0,
+                                 .bias = {bias ? bias + i : NULL, NULL}};
         pack_a(block_a, &p->a, i, k, rows, depth);
         block_row(t, rows, rows, block_a, p->a.transposed, block_b, depth, width);
       }

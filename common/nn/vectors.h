@@ -43,7 +43,8 @@ INLINE void store(float *p, vec v) {
 INLINE vec choose(lanes_int mask, vec yes, vec no) {
   return (vec)(((lanes_int)yes & mask) | ((lanes_int)no & ~mask));
 }
-// A product that is rounded before it is added to something: the kernels are compiled to contract the two, layers.c is not.
+// A product that is rounded before it is added to something: the kernels are compiled to contract the two,
+// layers.c is not.
 INLINE vec rounded(vec v) {
   __asm__("" : "+m"(v));
   return v;

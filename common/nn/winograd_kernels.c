@@ -126,9 +126,10 @@ static void load_channels(float *window, const float *x, int64_t stride, int64_t
   }
 }
 
-// The inverse for n_places: y[l * stride + p] = window[p][l] for l < n_channels, plus base at the same place (NULL: nothing).
-INLINE void store_channels_any(float *y, const float *base, int64_t stride, int64_t n_channels, int64_t n_places,
-                               const float *window) {
+// The inverse for n_places: y[l * stride + p] = window[p][l] for l < n_channels, plus base at the same place
+// (NULL: nothing).
+INLINE void store_channels_any(float *y, const float *base, int64_t stride, int64_t n_channels,
+                               int64_t n_places, const float *window) {
   int64_t p = 0;
   for (; p + LANES <= n_places; p += LANES) {
     vec r[LANES];
@@ -212,7 +213,7 @@ struct work {
   float *du; // gradient of the filters in the transform domain
   float
       *window[2][2]; // rows of the image as vectors: for each vector of a panel, for odd and even rows of tiles
-  float *pooled; // rows of the gradient of a pool as vectors
+  float *pooled;     // rows of the gradient of a pool as vectors
   float *dbias;
   int64_t floats;
 };
@@ -266,7 +267,8 @@ static void split_rows(float *first_half, float *second_half, const signed char 
     }
     const signed char *won = winner + (first + y) * g->W * LANES;
     for (int64_t i = 0; i < g->W * LANES; i += LANES) {
-      const lanes_int mask = __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(won + i), lanes_int);
+      const lanes_int mask =
+          __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(won + i), lanes_int);
       const lanes_int value = (lanes_int)load(a + i);
       store(a + i, (vec)(value & mask));
       store(b + i, (vec)(value & ~mask));
@@ -274,12 +276,14 @@ static void split_rows(float *first_half, float *second_half, const signed char 
   }
 }
 
-// One row of the image, of the rows of its pool that it is in (odd: the lower one): a value's mean goes to its four places, and the value itself
-// to the largest; each to the channel that won there.
-static void unpool_row(float *first_half, float *second_half, const float *dy, const signed char *code, int64_t n_places, int odd) {
+// One row of the image, of the rows of its pool that it is in (odd: the lower one): a value's mean goes to its
+// four places, and the value itself to the largest; each to the channel that won there.
+static void unpool_row(float *first_half, float *second_half, const float *dy, const signed char *code,
+                       int64_t n_places, int odd) {
   for (int64_t j = 0; j < n_places; j++) {
     const vec value = load(dy + j * LANES), mean = rounded(0.25f * value);
-    const lanes_int bits = __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(code + j * LANES), lanes_int);
+    const lanes_int bits =
+        __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(code + j * LANES), lanes_int);
     UNROLL for (int i = 0; i < 2; i++) {
       const int place = 2 * odd + i;
       const lanes_int largest = (bits >> 4) == place, won = (bits & (1 << place)) != 0;
@@ -290,8 +294,10 @@ static void unpool_row(float *first_half, float *second_half, const float *dy, c
   }
 }
 
-// The rows first .. first+3 of both halves of the channels, from the pool's gradient: `dy` and `code` are of the plane, `pooled` is scratch.
-static void unpool_rows(float *const window[2], float *pooled, const float *dy, const signed char *code, const struct grid *g, int64_t first) {
+// The rows first .. first+3 of both halves of the channels, from the pool's gradient: `dy` and `code` are of
+// the plane, `pooled` is scratch.
+static void unpool_rows(float *const window[2], float *pooled, const float *dy, const signed char *code,
+                        const struct grid *g, int64_t first) {
   const int64_t H = g->H / 2, W = g->W / 2, row = g->W * LANES;
   const int64_t begin = at_least(first, 0) / 2, end = (at_most(first + 4, g->H) + 1) / 2;
   load_channels(pooled, dy, H * W, LANES, H * W, begin * W, end * W);
@@ -320,8 +326,8 @@ static struct pair pair_at(int64_t vector, int64_t channels, int mfm) {
 }
 
 // The rows first .. first+3 of an image's pair -> two windows.
-static void load_pair(float *const window[2], float *pooled, const struct pair *p, struct winograd_input x, int64_t channels,
-                      int64_t image, const struct grid *g, int64_t first) {
+static void load_pair(float *const window[2], float *pooled, const struct pair *p, struct winograd_input x,
+                      int64_t channels, int64_t image, const struct grid *g, int64_t first) {
   const int64_t places = g->H * g->W;
   if (x.pool) {
     const int64_t at = (image * (channels / 2) + p->first[0]) * (places / 4);
@@ -496,8 +502,7 @@ INLINE void take_larger_any(float *a, const float *b, signed char *winner, int64
     const vec x = load(a + p * LANES), y = load(b + p * LANES);
     const lanes_int first = (x >= y) | (x != x);
     store(a + p * LANES, choose(first, x, y));
-    if (winner)
-      *(lanes_byte_in_memory *)(winner + p * LANES) = __builtin_convertvector(first, lanes_byte);
+    if (winner) *(lanes_byte_in_memory *)(winner + p * LANES) = __builtin_convertvector(first, lanes_byte);
   }
 }
 static void take_larger(float *a, const float *b, signed char *winner, int64_t n_places) {
@@ -505,7 +510,8 @@ static void take_larger(float *a, const float *b, signed char *winner, int64_t n
   else take_larger_any(a, b, NULL, n_places);
 }
 
-// The pool of the larger of a and b, n_rows of W places -> a, and its codes. In place: a value is written where its places have been read.
+// The pool of the larger of a and b, n_rows of W places -> a, and its codes. In place: a value is written where
+// its places have been read.
 INLINE void pool_larger_any(float *a, const float *b, signed char *code, int64_t n_rows, int64_t W) {
   for (int64_t i = 0; i < n_rows / 2; i++)
     for (int64_t j = 0; j < W / 2; j++) {
@@ -537,8 +543,7 @@ static void pool_larger(float *a, const float *b, signed char *code, int64_t n_r
 static void add_sums(double *sums, int64_t n_channels, const float *window, int64_t n_places) {
   wide_vec sum[2] = {{0}}, square[2] = {{0}};
   int64_t p = 0;
-  for (; p + 2 <= n_places; p += 2)
-    UNROLL for (int i = 0; i < 2; i++) {
+  for (; p + 2 <= n_places; p += 2) UNROLL for (int i = 0; i < 2; i++) {
       const wide_vec value = __builtin_convertvector(load(window + (p + i) * LANES), wide_vec);
       sum[i] += value;
       square[i] += value * value;
@@ -578,12 +583,15 @@ static void transform_output(const struct winograd_output *y, const float *m, in
     const float *tiles = m + (r - first) * g->across * vecs * LANES;
     const int64_t top = r % g->down * 4, n_places = at_most(g->H - top, 4) * g->W;
     for (int h = 0; y->base && h < (mfm ? 1 : vecs); h++)
-      fetch_base(y->base + (r / g->down * channels + part[h].first) * places + top * g->W, places, part[h].count, n_places);
+      fetch_base(y->base + (r / g->down * channels + part[h].first) * places + top * g->W, places,
+                 part[h].count, n_places);
     if (vecs == 2) inverse_row(window, tiles, stride, b, 2, g);
     else inverse_row(window, tiles, stride, b, 1, g);
     if (y->pool) {
-      const int64_t plane = r / g->down * channels + part[0].first, pool = places / 4, row = top / 2 * (g->W / 2);
-      pool_larger(window[0], window[1], y->winner ? y->winner + (plane * pool + row * LANES) : NULL, n_places / g->W, g->W);
+      const int64_t plane = r / g->down * channels + part[0].first, pool = places / 4,
+                    row = top / 2 * (g->W / 2);
+      pool_larger(window[0], window[1], y->winner ? y->winner + (plane * pool + row * LANES) : NULL,
+                  n_places / g->W, g->W);
       store_channels(y->at + plane * pool + row, NULL, pool, part[0].count, n_places / 4, window[0]);
       continue;
     }
