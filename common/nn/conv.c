@@ -455,6 +455,18 @@ static void forward_strip(float *y, int64_t y_row, signed char *winner, const st
   else winograd()->multiply(&p, scratch);
 }
 
+// Several images' outputs, (image, K, place) <-> (K, image, place).
+static void gather_images(float *to, const float *y, int64_t K, int64_t n_images, int64_t part) {
+  for (int64_t n = 0; n < n_images; n++)
+    for (int64_t k = 0; k < K; k++)
+      memcpy(to + (k * n_images + n) * part, y + (n * K + k) * part, (size_t)part * sizeof(float));
+}
+static void scatter_images(float *y, const float *from, int64_t K, int64_t n_images, int64_t part) {
+  for (int64_t n = 0; n < n_images; n++)
+    for (int64_t k = 0; k < K; k++)
+      memcpy(y + (n * K + k) * part, from + (k * n_images + n) * part, (size_t)part * sizeof(float));
+}
+
 // One strip: n_images from `image`, the rows first .. first + n_rows - 1 of each.
 static void work_on_strip(enum operation operation, const struct tensors *a, const struct dvg_conv *s,
                           const struct strips *t, int64_t image, int64_t n_images, int64_t first,
@@ -471,11 +483,7 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
                                    : a->winner + at;
   const struct matrix dy = gradient_of(y, y_row, a->pool ? NULL : winner, s->K);
   if (a->pool && operation != FORWARD) unpool_strip(y, a, s, t, image, first, n_rows);
-  if (n_images > 1 && operation != FORWARD)
-    for (int64_t n = 0; n < n_images; n++)
-      for (int64_t k = 0; k < s->K; k++)
-        memcpy(y + k * places + n * part, a->y + ((image + n) * s->K + k) * plane,
-               (size_t)part * sizeof(float));
+  if (n_images > 1 && operation != FORWARD) gather_images(y, a->y + at, s->K, n_images, part);
   if (operation != BACKWARD_DATA)
     for (int64_t n = 0; n < n_images; n++)
       image_to_phases(w.columns + n * phases_floats(s, t), a->x + (image + n) * x_image, s, t, first);
@@ -487,11 +495,7 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
   if (operation == FORWARD) {
     forward_strip(y, y_row, winner, a, s, &columns, t->depth, places, scratch);
     if (a->pool) pool_strip(a, s, t, image, first, n_rows, y, winner);
-    if (n_images > 1)
-      for (int64_t n = 0; n < n_images; n++)
-        for (int64_t k = 0; k < s->K; k++)
-          memcpy(a->y + ((image + n) * s->K + k) * plane, y + k * places + n * part,
-                 (size_t)part * sizeof(float));
+    if (n_images > 1) scatter_images(a->y + at, y, s->K, n_images, part);
   } else if (operation == BACKWARD_DATA) {
     multiply(w.columns, places, columns_of(a->weight, t->depth), dy, t->depth, places, s->K, 0, scratch);
     for (int64_t n = 0; n < n_images; n++)
@@ -503,12 +507,13 @@ static void work_on_strip(enum operation operation, const struct tensors *a, con
 }
 
 static void work_on_strips(enum operation operation, const struct tensors *a, const struct dvg_conv *s,
-                           int64_t N, float *scratch) {
+                           int64_t N, int add, float *scratch) {
   const struct strips t = make_strips(s);
   assert(!a->mfm || t.n_images == 1);
   const struct strip_scratch w = lay_out(scratch, s, &t);
   double *sums = w.sums;
   if (operation != BACKWARD_DATA) find_columns(&w, s, &t);
+  else if (!add) memset(a->x, 0, (size_t)(N * s->C * s->H * s->W) * sizeof(float));
   if (a->dbias) memset(sums, 0, (size_t)s->K * sizeof *sums);
   for (int64_t image = 0; image < N; image += t.n_images)
     for (int64_t first = 0; first < t.P; first += t.n_rows)
@@ -519,32 +524,71 @@ static void work_on_strips(enum operation operation, const struct tensors *a, co
 
 // ---- transposed 2x2 stride 2: each input place becomes a 2x2 block; no two overlap
 
-// Between the rows of y (K, 2H, 2W) and the matrix (K 2 2, H W) that a product makes of an image.
-static void blocks_to_image(float *y, const float *blocks, const float *bias, int64_t K, int64_t H, int64_t W) {
-  for (int64_t k = 0; k < K; k++)
-    for (int64_t h = 0; h < H; h++)
-      for (int64_t i = 0; i < 2; i++) {
-        const float *left = blocks + ((k * 2 + i) * 2 * H + h) * W, *right = left + H * W;
-        float *to = y + ((k * H + h) * 2 + i) * 2 * W;
-        const float b = bias ? bias[k] : 0;
-        for (int64_t w = 0; w < W; w++) {
-          to[2 * w] = left[w] + b;
-          to[2 * w + 1] = right[w] + b;
-        }
-      }
+// Some rows of an image's input and, of the output, the twice as many that they become; K channels of W, 2W
+// places a row.
+struct block_rows {
+  int64_t K, H, W, first, n_rows;
+};
+
+// Rows at once, whose blocks are 64 Ki floats: half of a usual L2.
+static int64_t rows_at_once(const struct dvg_conv *s) {
+  return at_least(at_most(65536 / (4 * s->K * s->W), s->H), 1);
 }
 
-static void image_to_blocks(float *blocks, const float *y, int64_t K, int64_t H, int64_t W) {
-  for (int64_t k = 0; k < K; k++)
-    for (int64_t h = 0; h < H; h++)
-      for (int64_t i = 0; i < 2; i++) {
-        float *left = blocks + ((k * 2 + i) * 2 * H + h) * W, *right = left + H * W;
-        const float *from = y + ((k * H + h) * 2 + i) * 2 * W;
-        for (int64_t w = 0; w < W; w++) {
-          left[w] = from[2 * w];
-          right[w] = from[2 * w + 1];
-        }
+// Between the rows of y (K, 2H, 2W) and the matrix (K 2 2, n_rows W) that a product makes of an image.
+WIDE static void blocks_to_image(float *restrict y, const float *restrict blocks, const float *bias,
+                                 const struct block_rows *r) {
+  const int64_t W = r->W, places = r->n_rows * W;
+  for (int64_t k = 0; k < r->K; k++)
+    for (int64_t h = 0; h < 2 * r->n_rows; h++) {
+      const float *restrict left = blocks + (4 * k + h % 2 * 2) * places + h / 2 * W, *restrict right =
+                                                                                          left + places;
+      float *restrict to = y + ((k * r->H + r->first) * 2 + h) * 2 * W;
+      const float b = bias ? bias[k] : 0;
+      for (int64_t w = 0; w < W; w++) {
+        to[2 * w] = left[w] + b;
+        to[2 * w + 1] = right[w] + b;
       }
+    }
+}
+
+WIDE static void image_to_blocks(float *restrict blocks, const float *restrict y, const struct block_rows *r) {
+  const int64_t W = r->W, places = r->n_rows * W;
+  for (int64_t k = 0; k < r->K; k++)
+    for (int64_t h = 0; h < 2 * r->n_rows; h++) {
+      float *restrict left = blocks + (4 * k + h % 2 * 2) * places + h / 2 * W, *restrict right = left + places;
+      const float *restrict from = y + ((k * r->H + r->first) * 2 + h) * 2 * W;
+      for (int64_t w = 0; w < W; w++) {
+        left[w] = from[2 * w];
+        right[w] = from[2 * w + 1];
+      }
+    }
+}
+
+// Some rows of one image: x (C, H W), y (K, 2H 2W).
+static void work_on_blocks(enum operation operation, const struct tensors *a, const struct dvg_conv *s,
+                           int64_t image, const struct block_rows *r, int add, float *scratch) {
+  const int64_t plane = s->H * s->W, places = r->n_rows * s->W, rows = 4 * s->K;
+  float *blocks = behind_multiply(scratch), *x = a->x + image * s->C * plane + r->first * s->W,
+        *y = a->y + image * rows * plane;
+  if (operation != FORWARD) image_to_blocks(blocks, y, r);
+  if (operation == BACKWARD_DATA)
+    multiply(x, plane, rows_of(a->weight, rows), rows_of(blocks, places), s->C, places, rows, add, scratch);
+  if (operation == BACKWARD_WEIGHT)
+    multiply(a->weight, rows, rows_of(x, plane), columns_of(blocks, places), s->C, rows, places, 1, scratch);
+  if (operation != FORWARD) return;
+  multiply(blocks, places, columns_of(a->weight, rows), rows_of(x, plane), rows, places, s->C, 0, scratch);
+  blocks_to_image(y, blocks, a->bias, r);
+}
+
+static void work_on_transposed(enum operation operation, const struct tensors *a, const struct dvg_conv *s,
+                               int64_t N, int add, float *scratch) {
+  const int64_t n_rows = rows_at_once(s);
+  for (int64_t n = 0; n < N; n++)
+    for (int64_t first = 0; first < s->H; first += n_rows)
+      work_on_blocks(operation, a, s, n,
+                     &(struct block_rows){s->K, s->H, s->W, first, at_most(n_rows, s->H - first)}, add,
+                     scratch);
 }
 
 // ---- public
@@ -560,7 +604,7 @@ int64_t dvg_conv_scratch(const struct dvg_conv *s, int64_t N) {
   case COLUMNS:
     return winograd()->multiply_floats() + strips_scratch(s);
   case TRANSPOSED:
-    return winograd()->multiply_floats() + 4 * s->K * s->H * s->W;
+    return winograd()->multiply_floats() + 4 * s->K * rows_at_once(s) * s->W;
   default:
     return winograd()->multiply_floats();
   }
@@ -597,78 +641,35 @@ static void winograd_backward_weight(const struct dvg_conv *s, float *dweight, f
   winograd()->weight_gradient(&shape, dweight, dbias, x, dy, scratch);
 }
 
-// Planes of y: all, or those of the maximum.
-static int64_t channels_of_y(const struct dvg_conv *s, int mfm) {
-  return mfm ? s->K / 2 : s->K;
+// ---- 1x1: an image is a matrix as it is
+
+static void work_on_image(enum operation operation, const struct tensors *a, const struct dvg_conv *s,
+                          int64_t image, int add, float *scratch) {
+  const int64_t places = s->H * s->W, at = image * (a->mfm ? s->K / 2 : s->K) * places;
+  float *x = a->x + image * s->C * places, *y = a->y + at;
+  signed char *winner = a->winner ? a->winner + at : NULL;
+  const struct matrix dy = gradient_of(y, places, winner, s->K), columns = rows_of(x, places);
+  if (operation == FORWARD) forward_strip(y, places, winner, a, s, &columns, s->C, places, scratch);
+  else if (operation == BACKWARD_DATA)
+    multiply(x, places, columns_of(a->weight, s->C), dy, s->C, places, s->K, add, scratch);
+  else multiply(a->weight, s->C, dy, columns_of(x, places), s->K, s->C, places, 1, scratch);
 }
 
-// y and what becomes of it: all channels, or (mfm) their maximum, pooled or not.
-struct output {
-  float *at;
-  const float *base;
-  int mfm, pool;
-  signed char *winner;
-};
-
-static void pointwise_forward(const struct dvg_conv *s, const struct output *y, const float *x,
-                              const float *weight, const float *bias, int64_t N, float *scratch) {
-  const int64_t places = s->H * s->W, step = channels_of_y(s, y->mfm) * places;
-  for (int64_t n = 0; n < N; n++) {
-    const struct product p = {.c = y->at + n * step,
-                              .c_row = places,
-                              .a = rows_of(weight, s->C),
-                              .b = rows_of(x + n * s->C * places, places),
-                              .m = s->K,
-                              .n = places,
-                              .k = s->C,
-                              .bias = bias};
-    if (y->mfm) winograd()->multiply_larger(&p, y->winner ? y->winner + n * step : NULL, places, scratch);
-    else winograd()->multiply(&p, scratch);
-  }
-}
-
-static void forward(const struct dvg_conv *s, const struct output *y, const float *x, const float *weight,
-                    const float *packed, const float *bias, int64_t N, float *scratch) {
-  const int64_t places = s->H * s->W;
-  switch (path_of(s)) {
-  case WINOGRAD:
-    winograd_forward(s,
-                     (struct winograd_output){.use = y->mfm ? WINOGRAD_MFM : WINOGRAD_ALL,
-                                              .at = y->at,
-                                              .pool = y->pool,
-                                              .base = y->base,
-                                              .winner = y->winner},
-                     x, packed, bias, N, scratch);
-    break;
-  case POINTWISE:
-    pointwise_forward(s, y, x, weight, bias, N, scratch);
-    break;
-  case COLUMNS: {
-    const struct tensors a = {.x = (float *)x,
-                              .y = y->at,
-                              .weight = (float *)weight,
-                              .bias = bias,
-                              .mfm = y->mfm,
-                              .pool = y->pool,
-                              .winner = y->winner};
-    work_on_strips(FORWARD, &a, s, N, scratch);
-    break;
-  }
-  case TRANSPOSED: {
-    float *blocks = behind_multiply(scratch);
-    for (int64_t n = 0; n < N; n++) {
-      multiply(blocks, places, columns_of(weight, 4 * s->K), rows_of(x + n * s->C * places, places), 4 * s->K,
-               places, s->C, 0, scratch);
-      blocks_to_image(y->at + n * s->K * 4 * places, blocks, bias, s->K, s->H, s->W);
-    }
-    break;
-  }
-  }
+// All shapes but those of WINOGRAD.
+static void work(enum operation operation, const struct tensors *a, const struct dvg_conv *s, int64_t N,
+                 int add, float *scratch) {
+  if (path_of(s) == POINTWISE)
+    for (int64_t n = 0; n < N; n++) work_on_image(operation, a, s, n, add, scratch);
+  else if (path_of(s) == TRANSPOSED) work_on_transposed(operation, a, s, N, add, scratch);
+  else work_on_strips(operation, a, s, N, add, scratch);
 }
 
 void dvg_conv_forward(const struct dvg_conv *s, float *y, const float *x, const float *weight,
                       const float *packed, const float *bias, int64_t N, float *scratch) {
-  forward(s, &(struct output){.at = y}, x, weight, packed, bias, N, scratch);
+  const struct tensors a = {.x = (float *)x, .y = y, .weight = (float *)weight, .bias = bias};
+  if (path_of(s) == WINOGRAD)
+    winograd_forward(s, (struct winograd_output){.at = y}, x, packed, bias, N, scratch);
+  else work(FORWARD, &a, s, N, 0, scratch);
 }
 
 void dvg_conv_forward_sums(const struct dvg_conv *s, float *y, double *sums, const float *x,
@@ -709,54 +710,33 @@ int64_t dvg_conv_winner_bytes(const struct dvg_conv *s, int64_t N, int pool) {
 void dvg_conv_forward_mfm(const struct dvg_conv *s, const struct dvg_conv_maximum *y, const float *x,
                           const float *weight, const float *packed, const float *bias, int64_t N,
                           float *scratch) {
-  const struct output out = {y->y, y->base, 1, y->pool, y->winner};
+  const struct tensors a = {.x = (float *)x,
+                            .y = y->y,
+                            .weight = (float *)weight,
+                            .bias = bias,
+                            .mfm = 1,
+                            .pool = y->pool,
+                            .winner = y->winner};
+  const struct winograd_output out = {
+      .use = WINOGRAD_MFM, .at = y->y, .pool = y->pool, .base = y->base, .winner = y->winner};
   assert(y->pool ? dvg_conv_joins_pool(s) && !y->base : dvg_conv_joins_mfm(s));
   assert(!y->base || path_of(s) == WINOGRAD);
-  forward(s, &out, x, weight, packed, bias, N, scratch);
-}
-
-// The gradient of all channels as tensors of strips.
-static struct tensors of_gradient(const struct dvg_conv_gradient *dy) {
-  return (struct tensors){
-      .y = (float *)dy->dy, .mfm = dy->winner != NULL, .pool = dy->pool, .winner = (signed char *)dy->winner};
-}
-
-// The same of one image of a 1x1 convolution.
-static struct matrix of_image(const struct dvg_conv *s, const struct dvg_conv_gradient *dy, int64_t n) {
-  const int64_t places = s->H * s->W, at = n * channels_of_y(s, dy->winner != NULL) * places;
-  return gradient_of(dy->dy + at, places, dy->winner ? dy->winner + at : NULL, s->K);
+  if (path_of(s) == WINOGRAD) winograd_forward(s, out, x, packed, bias, N, scratch);
+  else work(FORWARD, &a, s, N, 0, scratch);
 }
 
 static void backward_data(const struct dvg_conv *s, float *dx, const struct dvg_conv_gradient *dy,
                           const float *weight, const float *packed, int64_t N, int add, float *scratch) {
-  const int64_t places = s->H * s->W;
-  switch (path_of(s)) {
-  case WINOGRAD:
+  const struct tensors a = {.x = dx,
+                            .y = (float *)dy->dy,
+                            .weight = (float *)weight,
+                            .mfm = dy->winner != NULL,
+                            .pool = dy->pool,
+                            .winner = (signed char *)dy->winner};
+  if (path_of(s) == WINOGRAD)
     winograd_backward_data(s, dx, (struct winograd_input){dy->dy, dy->winner, dy->pool}, packed, N, add,
                            scratch);
-    break;
-  case POINTWISE:
-    for (int64_t n = 0; n < N; n++)
-      multiply(dx + n * s->C * places, places, columns_of(weight, s->C), of_image(s, dy, n), s->C, places, s->K,
-               add, scratch);
-    break;
-  case COLUMNS: {
-    struct tensors a = of_gradient(dy);
-    a.x = dx, a.weight = (float *)weight;
-    if (!add) memset(dx, 0, (size_t)(N * s->C * places) * sizeof(float));
-    work_on_strips(BACKWARD_DATA, &a, s, N, scratch);
-    break;
-  }
-  case TRANSPOSED: {
-    float *blocks = behind_multiply(scratch);
-    for (int64_t n = 0; n < N; n++) {
-      image_to_blocks(blocks, dy->dy + n * s->K * 4 * places, s->K, s->H, s->W);
-      multiply(dx + n * s->C * places, places, rows_of(weight, 4 * s->K), rows_of(blocks, places), s->C, places,
-               4 * s->K, add, scratch);
-    }
-    break;
-  }
-  }
+  else work(BACKWARD_DATA, &a, s, N, add, scratch);
 }
 
 void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy, const float *weight,
@@ -772,34 +752,19 @@ void dvg_conv_backward_data_mfm(const struct dvg_conv *s, float *dx, const struc
 
 static void backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
                             const struct dvg_conv_gradient *dy, int64_t N, float *scratch) {
-  const int64_t places = s->H * s->W;
-  switch (path_of(s)) {
-  case WINOGRAD:
+  const struct tensors a = {.x = (float *)x,
+                            .y = (float *)dy->dy,
+                            .weight = dweight,
+                            .dbias = dbias,
+                            .mfm = dy->winner != NULL,
+                            .pool = dy->pool,
+                            .winner = (signed char *)dy->winner};
+  if (path_of(s) == WINOGRAD)
     winograd_backward_weight(s, dweight, dbias, x, (struct winograd_input){dy->dy, dy->winner, dy->pool}, N,
                              scratch);
-    return; // with the bias
-  case POINTWISE:
-    for (int64_t n = 0; n < N; n++)
-      multiply(dweight, s->C, of_image(s, dy, n), columns_of(x + n * s->C * places, places), s->K, s->C, places,
-               1, scratch);
-    break;
-  case COLUMNS: {
-    struct tensors a = of_gradient(dy);
-    a.x = (float *)x, a.weight = dweight, a.dbias = dbias;
-    work_on_strips(BACKWARD_WEIGHT, &a, s, N, scratch);
-    return; // with the bias
-  }
-  case TRANSPOSED: {
-    float *blocks = behind_multiply(scratch);
-    for (int64_t n = 0; n < N; n++) {
-      image_to_blocks(blocks, dy->dy + n * s->K * 4 * places, s->K, s->H, s->W);
-      multiply(dweight, 4 * s->K, rows_of(x + n * s->C * places, places), columns_of(blocks, places), s->C,
-               4 * s->K, places, 1, scratch);
-    }
-    break;
-  }
-  }
-  if (dbias) add_bias_gradient(dbias, dy->dy, dy->winner, N, s->K, dvg_conv_P(s) * dvg_conv_Q(s));
+  else work(BACKWARD_WEIGHT, &a, s, N, 1, scratch);
+  if (dbias && (path_of(s) == POINTWISE || path_of(s) == TRANSPOSED))
+    add_bias_gradient(dbias, dy->dy, dy->winner, N, s->K, dvg_conv_P(s) * dvg_conv_Q(s));
 }
 
 void dvg_conv_backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x,
