@@ -14,15 +14,18 @@
 #define MAX_ROWS 6 // 16 vector registers
 #endif
 
+// Steps of a sum between two branches.
+#define STEPS (LANES < 8 ? LANES : 8)
+
 // What the products after this one read, fetched into the L2 cache meanwhile: V and U of the deep layers are
 // more than it holds, and the hardware's own prefetching ends with each page. A tile moves the places on.
 struct ahead {
   const float *a, *b;
 };
 #define LINE_FLOATS 16
-// Lines for each four steps of a tile, so that the tiles of a product fetch about as much as they read.
-#define AHEAD_A ((4 * MAX_ROWS + LINE_FLOATS - 1) / LINE_FLOATS)
-#define AHEAD_B ((LANES + 7) / 8)
+// Lines for each STEPS of a tile, so that the tiles of a product fetch about as much as they read.
+#define AHEAD_A ((STEPS * MAX_ROWS + LINE_FLOATS - 1) / LINE_FLOATS)
+#define AHEAD_B ((STEPS * LANES + 31) / 32)
 
 // No more than a hint: the places may be beyond their array.
 INLINE const float *fetch(const float *lines, const int n) {
@@ -30,105 +33,123 @@ INLINE const float *fetch(const float *lines, const int n) {
   return lines + n * LINE_FLOATS;
 }
 
-// One step of the inner sum: sum (rows x vecs) += column of a * row of b.
+// What a core is short of is instructions, as soon as its other hardware thread takes half of them (on a rented
+// machine perhaps a stranger's). AVX-512 multiplies by a number in memory as it does by a register, if the address is
+// a register and a constant: so most rows of a step read their number twice instead of keeping it. The first ones
+// don't: no more than two loads for two FMAs.
+#if LANES == 16
+#define ROWS_READ_ONCE 4
+#else
+#define ROWS_READ_ONCE MAX_ROWS
+#endif
+#define MEMORY_MAY_HAVE_CHANGED() __asm__ volatile("" ::: "memory")
+
+// One step of the inner sum: sum (rows x vecs) += column of a, row_step apart, * row of b.
 INLINE void product_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, const float *a,
                          const int64_t row_step, const float *b) {
   const vec b0 = load(b), b1 = vecs > 1 ? load(b + LANES) : b0;
   UNROLL for (int i = 0; i < rows; i++) {
     const float factor = a[i * row_step];
     sum[i][0] += factor * b0;
-    if (vecs > 1) sum[i][1] += factor * b1;
+    if (vecs > 1 && i < ROWS_READ_ONCE) sum[i][1] += factor * b1;
   }
+  if (vecs == 1 || rows <= ROWS_READ_ONCE) return;
+  MEMORY_MAY_HAVE_CHANGED();
+  UNROLL for (int i = ROWS_READ_ONCE; i < rows; i++) sum[i][1] += a[i * row_step] * b1;
 }
 
-// c (rows x vecs) = or += a (rows x inner) b (inner x vecs); a[i][p] is at a[i * row_step + p * inner_step].
-INLINE void product_tile(const int rows, const int vecs, float *c, int64_t c_row, const float *a,
-                         const int64_t row_step, const int64_t inner_step, const float *b, int64_t inner,
-                         int add, struct ahead *ahead) {
+// Hides how an address was computed, so that gcc doesn't make others from the same sum.
+INLINE const float *plain_address(const float *p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
+// The operands of c (rows x vecs) = or += a (rows x inner) b (inner x vecs), as far as they change from call to call.
+struct tile {
+  float *c;
+  int64_t c_row; // floats from one row of c to the next
+  const float *a;
+  int64_t a_step;
+  const float *b; // its rows follow each other
+  int64_t inner;
+  int add;
+  struct ahead ahead;
+};
+
+// Where a[row][p] is.
+enum order {
+  COLUMNS, // row + p * a_step
+  BLOCKS,  // p / LANES * a_step + row * LANES + p % LANES
+};
+
+INLINE void product_tile(struct tile *t, const int rows, const int vecs, const enum order order) {
+  const int64_t row_step = order == COLUMNS ? 1 : LANES;
+  const int64_t step = order == COLUMNS ? t->a_step : 1, c_row = t->c_row, inner = t->inner;
+  const float *a = t->a, *b = t->b;
+  float *const c = t->c;
+  struct ahead next = t->ahead;
   vec sum[MAX_ROWS][2];
-  struct ahead next = *ahead;
   UNROLL for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = (vec){0};
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++)
       __builtin_prefetch(c + i * c_row + j * LANES, 1);
   int64_t p = 0;
-  for (; p + 4 <= inner; p += 4) { // fewer iterations: the branch predictor learns where they end
-    UNROLL for (int i = 0; i < 4; i++)
-        product_step(sum, rows, vecs, a + i * inner_step, row_step, b + i * vecs * LANES);
+  for (; p + STEPS <= inner; p += STEPS) {
+    UNROLL for (int i = 0; i < STEPS; i++) {
+      product_step(sum, rows, vecs, order == COLUMNS ? a : a + i, row_step, b + i * vecs * LANES);
+      if (order == COLUMNS) a = plain_address(a + step);
+    }
     next.a = fetch(next.a, AHEAD_A);
     next.b = fetch(next.b, AHEAD_B);
-    a += 4 * inner_step;
-    b += 4 * vecs * LANES;
+    if (order != COLUMNS) a += STEPS;
+    if (order == BLOCKS && (p + STEPS) % LANES == 0) a += t->a_step - LANES;
+    b += STEPS * vecs * LANES;
   }
-  for (; p < inner; p++) {
-    product_step(sum, rows, vecs, a, row_step, b);
-    a += inner_step;
-    b += vecs * LANES;
-  }
-  *ahead = next;
+  for (; p < inner; p++, a += step, b += vecs * LANES) product_step(sum, rows, vecs, a, row_step, b);
+  t->ahead = next;
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
     float *to = c + i * c_row + j * LANES;
-    store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+    store(to, t->add ? load(to) + sum[i][j] : sum[i][j]);
   }
 }
 
-#define PRODUCT_CASE(n)                                                                                        \
-  case n:                                                                                                      \
-    product_tile(n, vecs, c, c_row, a, row_step, inner_step, b, inner, add, &ahead);                           \
-    break;
+// A function for each shape of a tile: gcc has all registers for each.
+typedef void tile_function(struct tile *t);
+#define TILE(rows, vecs, order)                                                                                \
+  static __attribute__((noinline)) void tile_##rows##_##vecs##_##order(struct tile *t) {                    \
+    product_tile(t, rows, vecs, order);                                                                        \
+  }
+#define TILES(rows)                                                                                            \
+  TILE(rows, 1, COLUMNS) TILE(rows, 2, COLUMNS)                                                                \
+  TILE(rows, 1, BLOCKS) TILE(rows, 2, BLOCKS)
+#define NAMES(rows)                                                                                            \
+  {{tile_##rows##_1_COLUMNS, tile_##rows##_1_BLOCKS},                                    \
+   {tile_##rows##_2_COLUMNS, tile_##rows##_2_BLOCKS}},
+#if MAX_ROWS == 12
+#define EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#else
+#define EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#endif
+EACH_HEIGHT(TILES)
+static tile_function *const tile_functions[MAX_ROWS][2][2] = {EACH_HEIGHT(NAMES)};
 
 // c (any number of rows x vecs). The last rows are cut into halves: a tile of one or two rows would leave the
 // FMA units waiting for their own results.
-INLINE void product(int64_t rows, const int vecs, float *c, int64_t c_row, const float *a,
-                    const int64_t row_step, const int64_t inner_step, const float *b, int64_t inner, int add,
-                    struct ahead ahead) {
-  for (; rows >= 2 * MAX_ROWS; rows -= MAX_ROWS) {
-    product_tile(MAX_ROWS, vecs, c, c_row, a, row_step, inner_step, b, inner, add, &ahead);
-    a += MAX_ROWS * row_step;
-    c += MAX_ROWS * c_row;
-  }
+static void multiply_rows(struct tile t, enum order order, int64_t rows, int vecs) {
+  const int64_t row_step = order == COLUMNS ? 1 : LANES;
   while (rows > 0) {
-    const int64_t height = rows > MAX_ROWS ? (rows + 1) / 2 : rows;
-    switch (height) {
-      PRODUCT_CASE(1)
-      PRODUCT_CASE(2)
-      PRODUCT_CASE(3)
-      PRODUCT_CASE(4)
-      PRODUCT_CASE(5)
-      PRODUCT_CASE(6)
-#if MAX_ROWS == 12
-      PRODUCT_CASE(7)
-      PRODUCT_CASE(8)
-      PRODUCT_CASE(9)
-      PRODUCT_CASE(10)
-      PRODUCT_CASE(11)
-      PRODUCT_CASE(12)
-#endif
-    }
-    a += height * row_step;
-    c += height * c_row;
+    const int64_t height = rows >= 2 * MAX_ROWS ? MAX_ROWS : rows > MAX_ROWS ? (rows + 1) / 2 : rows;
+    tile_functions[height - 1][vecs - 1][order](&t);
+    t.a += height * row_step;
+    t.c += height * t.c_row;
     rows -= height;
   }
-}
-
-// c (rows x vecs) = a b, where the steps of a row of a are neighbours (V's channels).
-static inline void product_rows(float *c, int64_t c_row, const float *a, int64_t a_row, const float *b,
-                                int64_t rows, int64_t inner, int vecs, int add, struct ahead ahead) {
-  if (vecs == 2) product(rows, 2, c, c_row, a, a_row, 1, b, inner, add, ahead);
-  else product(rows, 1, c, c_row, a, a_row, 1, b, inner, add, ahead);
-}
-
-// c (rows x vecs) = or += a b, where the rows of a step of a are neighbours (V transposed).
-static inline void product_columns(float *c, int64_t c_row, const float *a, int64_t a_column, const float *b,
-                                   int64_t rows, int64_t inner, int vecs, int add, struct ahead ahead) {
-  if (vecs == 2) product(rows, 2, c, c_row, a, 1, a_column, b, inner, add, ahead);
-  else product(rows, 1, c, c_row, a, 1, a_column, b, inner, add, ahead);
 }
 
 // ---- the product of any two matrices: blocks of b, then of a, are copied to where a tile reads them in order
 
 #define BLOCK_DEPTH 256
+#define BLOCK_A_ROW (BLOCK_DEPTH + 16) // rows at a power of two would share few sets of the cache
 #define BLOCK_WIDTH (256 / PANEL * PANEL) // with the depth 256 KB, in the L2 cache
-#define BLOCK_A_ROW (BLOCK_DEPTH + 16)    // rows at a power of two would share few sets of the cache
 
 static inline int64_t multiply_floats(void) {
   return BLOCK_DEPTH * BLOCK_WIDTH + MAX_ROWS * BLOCK_A_ROW;

@@ -208,7 +208,7 @@ static float *take(float **scratch, int64_t *used, int64_t n_floats) {
 }
 
 struct work {
-  float *v;  // transformed input, [frequency][tile][channel]
+  float *v;  // transformed input, see tiles_of_v
   float *m;  // transformed output (one panel) or gradient of the output (all panels)
   float *du; // gradient of the filters in the transform domain
   float
@@ -383,10 +383,17 @@ INLINE void transform_data_row(float *v, int64_t second, int64_t stride, int64_t
     }
 }
 
-// The tile rows first .. last-1 of x (N, channels, H, W) -> v[frequency][tile][channel].
-static void transform_input(float *v, int64_t stride, struct winograd_input x, int64_t channels,
+// Where V[frequency][tile][channel] is: products that sum over the channels want the tiles of LANES channels
+// together, those that sum over the tiles all channels of a tile.
+struct tiles_of_v {
+  float *at;
+  int64_t frequency, tile, lanes; // floats from one to the next; from one LANES channels to the next
+};
+
+// The tile rows first .. last-1 of x (N, channels, H, W) -> v.
+static void transform_input(const struct tiles_of_v *v, struct winograd_input x, int64_t channels,
                             const struct grid *g, int64_t first, int64_t last, const struct work *w) {
-  const int64_t width = round_up(channels, LANES), vectors = vectors_of(channels, x.winner != NULL);
+  const int64_t vectors = vectors_of(channels, x.winner != NULL);
   for (int64_t vector = 0; vector < vectors; vector += 2) {
     const struct pair p = pair_at(vector, channels, x.winner != NULL);
     for (int64_t r = first; r < last; r++) {
@@ -401,9 +408,10 @@ static void transform_input(float *v, int64_t stride, struct winograd_input x, i
       }
       if (r == first || y == 0) load_pair(whole, w->pooled, &p, x, channels, image, g, y - 3);
       load_pair(below, w->pooled, &p, x, channels, image, g, y + 1);
-      float *to = v + (r - first) * g->across * width + p.first[0];
-      if (p.count[1] > 0) transform_data_row(to, p.first[1] - p.first[0], stride, width, above, below, 2, g);
-      else transform_data_row(to, 0, stride, width, above, below, 1, g);
+      float *to = v->at + (r - first) * g->across * v->tile + p.first[0] / LANES * v->lanes;
+      const int64_t second = (p.first[1] - p.first[0]) / LANES * v->lanes;
+      if (p.count[1] > 0) transform_data_row(to, second, v->frequency, v->tile, above, below, 2, g);
+      else transform_data_row(to, 0, v->frequency, v->tile, above, below, 1, g);
     }
   }
 }
@@ -702,15 +710,17 @@ static void convolve(const struct winograd_shape *s, const struct winograd_outpu
   for (int64_t first = 0; first < g.rows; first += g.block_rows) {
     const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
     const int64_t v_stride = frequency_stride(tiles, in_width);
-    transform_input(w.v, v_stride, x, s->in, &g, first, last, &w);
+    const struct tiles_of_v v = {w.v, v_stride, LANES, tiles * LANES};
+    transform_input(&v, x, s->in, &g, first, last, &w);
     for (int64_t vector = 0; vector < vectors; vector += 2) {
       const int vecs = (int)at_most(vectors - vector, 2);
       const int64_t width = vecs * LANES, m_stride = frequency_stride(tiles, width);
       const float *u = packed + vector * LANES * FREQUENCIES * s->in;
       for (int64_t f = 0; f < FREQUENCIES; f++)
-        product_rows(w.m + f * m_stride, width, w.v + f * v_stride, in_width, u + f * s->in * width, tiles,
-                     s->in, vecs, 0,
-                     (struct ahead){w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width});
+        multiply_rows((struct tile){w.m + f * m_stride, width, w.v + f * v_stride, tiles * LANES,
+                                       u + f * s->in * width, s->in, 0,
+                                       {w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width}},
+                      BLOCKS, tiles, vecs);
       transform_output(y, w.m, m_stride, vector, vecs, s->out, bias, &g, first, last, &w);
     }
   }
@@ -727,16 +737,17 @@ static void weight_gradient(const struct winograd_shape *s, float *dweight, floa
   for (int64_t first = 0; first < g.rows; first += g.block_rows) {
     const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
     const int64_t v_stride = frequency_stride(tiles, in_width), d_stride = frequency_stride(tiles, out_width);
-    transform_input(w.v, v_stride, (struct winograd_input){.at = x}, s->in, &g, first, last, &w);
+    const struct tiles_of_v v = {w.v, v_stride, in_width, LANES};
+    transform_input(&v, (struct winograd_input){.at = x}, s->in, &g, first, last, &w);
     transform_output_gradient(w.m, d_stride, dy, s->out, &g, first, last, &w);
     for (int64_t f = 0; f < FREQUENCIES; f++) {
-      const float *v = w.v + f * v_stride;
+      const float *v_f = w.v + f * v_stride;
       for (int64_t panel = 0; panel < out_width; panel += PANEL) {
         const float *d = w.m + f * d_stride + panel * tiles;
         const int64_t width = at_most(out_width - panel, PANEL);
-        const struct ahead ahead = {panel == 0 ? v + v_stride : v, d + width * tiles};
-        product_columns(w.du + f * du_stride + panel * s->in, width, v, in_width, d, s->in, tiles,
-                        (int)(width / LANES), first > 0, ahead);
+        multiply_rows((struct tile){w.du + f * du_stride + panel * s->in, width, v_f, in_width, d, tiles, first > 0,
+                                       {panel == 0 ? v_f + v_stride : v_f, d + width * tiles}},
+                      COLUMNS, s->in, (int)(width / LANES));
       }
     }
   }
