@@ -474,48 +474,72 @@ static void transform_output_gradient(float *d, int64_t stride, struct winograd_
 
 // ---- transform domain -> image
 
-// One tile of outputs, of which the first n_columns are wanted.
-INLINE void inverse_tile(float *window, int64_t W, const float *m, int64_t stride, vec bias,
-                         const int64_t n_columns) {
-  vec columns[4][6];
-  ROLLED for (int j = 0; j < 6; j++, m += stride) {
+// Where a tile of outputs goes, as vectors, `row` floats from one row to the next; n_rows and n_columns of it are
+// wanted. `larger`: the larger of a value and what is there already stays, a NaN of the latter before all, and
+// `winner`, unless NULL, gets the bytes of the comparison, whose lanes are all ones or zeros.
+struct tile_place {
+  float *at;
+  int64_t row;
+  int64_t n_rows, n_columns;
+  int larger;
+  signed char *winner;
+};
+
+INLINE void keep_tile(const struct tile_place *to, vec y[4][4], const int64_t n_rows, const int64_t n_columns,
+                      const int larger, signed char *winner) {
+  UNROLL for (int i = 0; i < 4; i++) {
+    if (i >= n_rows) return;
+    UNROLL for (int j = 0; j < 4; j++) {
+      const int64_t place = i * to->row + j * LANES;
+      if (j >= n_columns) break;
+      if (larger) {
+        const vec x = load(to->at + place);
+        const lanes_int first = (x >= y[i][j]) | (x != x);
+        if (winner) *(lanes_byte_in_memory *)(winner + place) = __builtin_convertvector(first, lanes_byte);
+        y[i][j] = choose(first, x, y[i][j]);
+      }
+      store(to->at + place, y[i][j]);
+    }
+  }
+}
+
+// One tile of outputs. AVX-512 has registers for all that is between the two transforms. There is one copy of this:
+// in a second one, gcc might contract other multiplications with the same addition, and the outputs would depend on
+// what becomes of them.
+static __attribute__((noinline)) void inverse_tile(const struct tile_place *to, const float *m, int64_t stride,
+                                                   const float *bias) {
+  vec columns[4][6], y[4][4];
+  const vec b = load(bias);
+  UNROLL for (int j = 0; j < 6; j++, m = plain_address(m + stride)) {
     vec in[6], out[4];
     UNROLL for (int i = 0; i < 6; i++) in[i] = load(m + i * 6 * stride);
     transform_inverse(out, in);
     UNROLL for (int i = 0; i < 4; i++) columns[i][j] = out[i];
   }
-  ROLLED for (int i = 0; i < 4; i++, window += W * LANES) {
-    vec out[4];
-    transform_inverse(out, columns[i]);
-    UNROLL for (int j = 0; j < 4; j++) if (j < n_columns) store(window + j * LANES, out[j] + bias);
+  UNROLL for (int i = 0; i < 4; i++) {
+    transform_inverse(y[i], columns[i]);
+    UNROLL for (int j = 0; j < 4; j++) y[i][j] += b;
   }
+  if (to->n_rows < 4 || to->n_columns < 4)
+    keep_tile(to, y, to->n_rows, to->n_columns, to->larger, to->winner);
+  else if (!to->larger) keep_tile(to, y, 4, 4, 0, NULL);
+  else if (to->winner) keep_tile(to, y, 4, 4, 1, to->winner);
+  else keep_tile(to, y, 4, 4, 1, NULL);
 }
 
-// One row of tiles of `vecs` vectors; they take turns at each tile, as they share m's cache lines.
-INLINE void inverse_row(float *const window[2], const float *m, int64_t stride, const vec bias[2],
-                        const int vecs, const struct grid *g) {
-  int64_t t = 0;
-  for (; 4 * t + 4 <= g->W; t++)
-    for (int h = 0; h < vecs; h++)
-      inverse_tile(window[h] + 4 * t * LANES, g->W, m + (t * vecs + h) * LANES, stride, bias[h], 4);
-  if (t < g->across)
-    for (int h = 0; h < vecs; h++)
-      inverse_tile(window[h] + 4 * t * LANES, g->W, m + (t * vecs + h) * LANES, stride, bias[h], g->W - 4 * t);
-}
-
-// a = the larger of a and b, a NaN before all; a comparison's lanes are all ones or zeros, and so are the bytes
-// that winner (NULL: not wanted) gets.
-INLINE void take_larger_any(float *a, const float *b, signed char *winner, int64_t n_places) {
-  for (int64_t p = 0; p < n_places; p++) {
-    const vec x = load(a + p * LANES), y = load(b + p * LANES);
-    const lanes_int first = (x >= y) | (x != x);
-    store(a + p * LANES, choose(first, x, y));
-    if (winner) *(lanes_byte_in_memory *)(winner + p * LANES) = __builtin_convertvector(first, lanes_byte);
+// A row of tiles of `vecs` vectors, n_rows of outputs; the vectors take turns at each tile, as they share m's cache
+// lines. With mfm, the larger of the two goes to the first window.
+static void inverse_row(float *const window[2], const float *m, int64_t stride, const float *bias, int vecs, int mfm,
+                        signed char *winner, const struct grid *g, int64_t n_rows) {
+  for (int64_t t = 0; t < g->across; t++) {
+    const int64_t left = 4 * t * LANES;
+    for (int h = 0; h < vecs; h++) {
+      const int larger = mfm && h == 1;
+      const struct tile_place to = {window[mfm ? 0 : h] + left, g->W * LANES, n_rows, at_most(g->W - 4 * t, 4),
+                                    larger, larger && winner ? winner + left : NULL};
+      inverse_tile(&to, m + (t * vecs + h) * LANES, stride, bias + h * LANES);
+    }
   }
-}
-static void take_larger(float *a, const float *b, signed char *winner, int64_t n_places) {
-  if (winner) take_larger_any(a, b, winner, n_places);
-  else take_larger_any(a, b, NULL, n_places);
 }
 
 // The pool of the larger of a and b, n_rows of W places -> a, and its codes. In place: a value is written where
@@ -581,33 +605,28 @@ static void transform_output(const struct winograd_output *y, const float *m, in
   const int mfm = y->use == WINOGRAD_MFM;
   float *const window[2] = {window_start(w->window[0][0]), window_start(w->window[1][0])};
   struct channels part[2] = {{0}};
-  vec b[2] = {{0}};
+  float b[PANEL] = {0};
   for (int h = 0; h < vecs; h++) {
     part[h] = channels_of(vector + h, channels, mfm);
-    for (int64_t l = 0; bias && l < part[h].count; l++) b[h][l] = bias[part[h].first + l];
+    for (int64_t l = 0; bias && l < part[h].count; l++) b[h * LANES + l] = bias[part[h].first + l];
   }
   if (mfm) channels /= 2;
   for (int64_t r = first; r < last; r++) {
     const float *tiles = m + (r - first) * g->across * vecs * LANES;
-    const int64_t top = r % g->down * 4, n_places = at_most(g->H - top, 4) * g->W;
+    const int64_t top = r % g->down * 4, n_rows = at_most(g->H - top, 4), n_places = n_rows * g->W;
     for (int h = 0; y->base && h < (mfm ? 1 : vecs); h++)
       fetch_base(y->base + (r / g->down * channels + part[h].first) * places + top * g->W, places,
                  part[h].count, n_places);
-    if (vecs == 2) inverse_row(window, tiles, stride, b, 2, g);
-    else inverse_row(window, tiles, stride, b, 1, g);
+    const int64_t plane_0 = r / g->down * channels + part[0].first;
     if (y->pool) {
-      const int64_t plane = r / g->down * channels + part[0].first, pool = places / 4,
-                    row = top / 2 * (g->W / 2);
-      pool_larger(window[0], window[1], y->winner ? y->winner + (plane * pool + row * LANES) : NULL,
-                  n_places / g->W, g->W);
-      store_channels(y->at + plane * pool + row, NULL, pool, part[0].count, n_places / 4, window[0]);
+      const int64_t pool = places / 4, row = top / 2 * (g->W / 2);
+      inverse_row(window, tiles, stride, b, vecs, 0, NULL, g, n_rows);
+      pool_larger(window[0], window[1], y->winner ? y->winner + (plane_0 * pool + row * LANES) : NULL, n_rows, g->W);
+      store_channels(y->at + plane_0 * pool + row, NULL, pool, part[0].count, n_places / 4, window[0]);
       continue;
     }
-    if (mfm) {
-      const int64_t plane = r / g->down * channels + part[0].first;
-      take_larger(window[0], window[1], y->winner ? y->winner + (plane * places + top * g->W * LANES) : NULL,
-                  n_places);
-    }
+    inverse_row(window, tiles, stride, b, vecs, mfm,
+                y->winner ? y->winner + (plane_0 * places + top * g->W * LANES) : NULL, g, n_rows);
     for (int h = 0; h < (mfm ? 1 : vecs); h++) {
       const int64_t plane = r / g->down * channels + part[h].first;
       const int64_t at = (plane * g->H + top) * g->W;
