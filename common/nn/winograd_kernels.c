@@ -12,12 +12,12 @@
 // channels reads its last channel into the idle lanes; nothing that is kept depends on those.
 //
 // Matrices that a product reads or writes by vectors (U, M, D, dU) are stored in panels of two vectors, the
-// last one perhaps of one: [panel][f][row][lane]. Each sum runs over its channels in order, whatever the block
+// last one perhaps of one: [panel][f][row][lane]; for V see tiles_of_v. Each sum runs over its channels in order, whatever the block
 // or the row it is in: so an image's result does not depend on the other images.
 //
 // A max-feature-map compares channel c with channel c + out/2: its filters are stored so that a panel holds a
 // vector of the first half and the same one of the second half, and the larger is taken before anything is
-// written.
+// transposed.
 //
 // This file is compiled once per instruction set; DVG_KERNELS names the table it exports.
 #include <stddef.h>
