@@ -74,5 +74,7 @@ is "images that are needed: of the folder and the TSV, prepared here" "$(planned
 is "stages that are needed" "$(cut -f 1 plan.tsv | sort -u | tr '\n' ' ')" "evaluate generate prepare stage train-generator train-recognizer "
 is "what takes longer than a job may" "$(lines '^  # .* stopped and requeued after 0:00:01 each')" 5
 echo "$photo.png	cid" >>list.tsv
-expect_fail "an image of the list that is not there" 2 "$photo.png" plan own.conf
+plan own.conf >"$output" 2>"$output.err"
+is "an image of the list that is not there" $? 2
+says "is named" "plan: error: .*$photo\.png"
 summary
