@@ -262,11 +262,7 @@ static void inside(int64_t *begin, int64_t *end, const struct dvg_conv *s, int64
   *end = at_least(*end, *begin);
 }
 
-// to[i] = from[i * step], and its transpose to[i * step] += from[i]. A step that the compiler knows becomes
-// shuffles of whole registers.
-INLINE void gather(float *restrict to, const float *restrict from, int64_t step, int64_t n) {
-  for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
-}
+// to[i * step] += from[i]. A step that the compiler knows becomes shuffles of whole registers.
 INLINE void scatter_add(float *restrict to, const float *restrict from, int64_t step, int64_t n) {
   for (int64_t i = 0; i < n; i++) to[i * step] += from[i];
 }
@@ -343,69 +339,7 @@ static void columns_to_image(float *dx, const float *columns, int64_t row, const
       }
 }
 
-// ---- a maximum that is pooled: four places in a square become one, and a byte tells which values the gradient
-// belongs to. Its bits 0 to 3: whether the first channel won at each of the four; bits 4 and 5: which of the
-// maxima is the largest.
-
-enum { CODES = 64 };
-
-INLINE uint32_t mask_positive(float x) {
-  return -(uint32_t)(x > 0);
-}
-
-// `n` codes of two rows. The comparisons are dvg_pool_backward's; loops of one type each, which vectorise.
-INLINE void pool_codes_of(signed char *restrict code, const float *restrict top, const float *restrict low,
-                          const signed char *restrict won_top, const signed char *restrict won_low, int64_t n) {
-  uint32_t largest[CODES];
-  for (int64_t j = 0; j < n; j++) {
-    const float a = top[2 * j], b = top[2 * j + 1], c = low[2 * j], d = low[2 * j + 1];
-    const float ab = a > b ? a : b, cd = c > d ? c : d;
-    const uint32_t is_low = mask_positive(cd - ab), in_top = mask_positive(b - a),
-                   in_low = mask_positive(d - c);
-    largest[j] = (16 & in_top & ~is_low) | (32 & is_low) | (16 & in_low & is_low);
-  }
-  for (int64_t j = 0; j < n; j++)
-    code[j] = (signed char)((won_top[2 * j] & 1) | (won_top[2 * j + 1] & 2) | (won_low[2 * j] & 4) |
-                            (won_low[2 * j + 1] & 8));
-  for (int64_t j = 0; j < n; j++) code[j] = (signed char)((uint32_t)code[j] | largest[j]);
-}
-
-// code (n_rows/2, Q/2) of the maxima and winners (n_rows, Q).
-WIDE static void pool_codes(signed char *code, const float *maximum, const signed char *winner, int64_t n_rows,
-                            int64_t Q) {
-  for (int64_t i = 0; i < n_rows / 2; i++)
-    for (int64_t j = 0; j < Q / 2; j += CODES) {
-      const int64_t at = 2 * i * Q + 2 * j;
-      pool_codes_of(code + i * (Q / 2) + j, maximum + at, maximum + at + Q, winner + at, winner + at + Q,
-                    at_most(Q / 2 - j, CODES));
-    }
-}
-
-INLINE float where(uint32_t mask, float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  bits &= mask;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-// The gradients of both channels (n_rows, Q) from dy (n_rows/2, Q/2): dvg_pool_backward, then dvg_mfm_backward.
-WIDE static void unpool(float *restrict first, float *restrict second, const float *restrict dy,
-                        const signed char *restrict code, int64_t n_rows, int64_t Q) {
-  for (int64_t i = 0; i < n_rows / 2; i++)
-    for (int r = 0; r < 2; r++) {
-      float *restrict a = first + (2 * i + r) * Q, *restrict b = second + (2 * i + r) * Q;
-      for (int64_t j = 0; j < Q / 2; j++) {
-        const float g = dy[i * (Q / 2) + j], mean = 0.25f * g;
-        const uint32_t bits = (uint32_t)code[i * (Q / 2) + j], largest = bits >> 4, at = 2 * (uint32_t)r;
-        const float left = mean + where(-(uint32_t)(largest == at), g),
-                    right = mean + where(-(uint32_t)(largest == at + 1), g);
-        const uint32_t won_left = -(bits >> at & 1), won_right = -(bits >> (at + 1) & 1);
-        a[2 * j] = where(won_left, left), a[2 * j + 1] = where(won_right, right);
-        b[2 * j] = where(~won_left, left), b[2 * j + 1] = where(~won_right, right);
-      }
-    }
-}
+// ---- strips at work
 
 enum operation { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHT };
 
@@ -426,7 +360,7 @@ static void pool_strip(const struct tensors *a, const struct dvg_conv *s, const 
   for (int64_t k = 0; k < s->K / 2; k++) {
     const int64_t at = (image * (s->K / 2) + k) * plane + first / 2 * (t->Q / 2);
     dvg_pool_forward(a->y + at, maximum + k * places, 1, n_rows, t->Q);
-    if (a->winner) pool_codes(a->winner + at, maximum + k * places, winner + k * places, n_rows, t->Q);
+    if (a->winner) dvg_pool_mfm_codes(a->winner + at, maximum + k * places, winner + k * places, n_rows, t->Q);
   }
 }
 
@@ -436,7 +370,7 @@ static void unpool_strip(float *dy, const struct tensors *a, const struct dvg_co
   const int64_t places = n_rows * t->Q, plane = t->P / 2 * (t->Q / 2), half = s->K / 2;
   for (int64_t k = 0; k < half; k++) {
     const int64_t at = (image * half + k) * plane + first / 2 * (t->Q / 2);
-    unpool(dy + k * places, dy + (half + k) * places, a->y + at, a->winner + at, n_rows, t->Q);
+    dvg_pool_mfm_backward(dy + k * places, dy + (half + k) * places, a->y + at, a->winner + at, n_rows, t->Q);
   }
 }
 

@@ -94,6 +94,66 @@ WIDE void dvg_pool_backward(float *dx, const float *dy, const float *x, int64_t 
   else pool_backward(dx, dy, x, planes, H, W, 0);
 }
 
+// ---- a max-feature-map that is pooled
+
+enum { CODES = 64 };
+
+INLINE uint32_t mask_positive(float x) {
+  return -(uint32_t)(x > 0);
+}
+
+// `n` codes of two rows. The comparisons are dvg_pool_backward's; loops of one type each, which vectorise.
+INLINE void pool_codes_of(signed char *restrict code, const float *restrict top, const float *restrict low,
+                          const signed char *restrict won_top, const signed char *restrict won_low, int64_t n) {
+  uint32_t largest[CODES];
+  for (int64_t j = 0; j < n; j++) {
+    const float a = top[2 * j], b = top[2 * j + 1], c = low[2 * j], d = low[2 * j + 1];
+    const float ab = a > b ? a : b, cd = c > d ? c : d;
+    const uint32_t is_low = mask_positive(cd - ab), in_top = mask_positive(b - a),
+                   in_low = mask_positive(d - c);
+    largest[j] = (16 & in_top & ~is_low) | (32 & is_low) | (16 & in_low & is_low);
+  }
+  for (int64_t j = 0; j < n; j++)
+    code[j] = (signed char)((won_top[2 * j] & 1) | (won_top[2 * j + 1] & 2) | (won_low[2 * j] & 4) |
+                            (won_low[2 * j + 1] & 8));
+  for (int64_t j = 0; j < n; j++) code[j] = (signed char)((uint32_t)code[j] | largest[j]);
+}
+
+WIDE void dvg_pool_mfm_codes(signed char *code, const float *maximum, const signed char *winner, int64_t H,
+                             int64_t W) {
+  for (int64_t i = 0; i < H / 2; i++)
+    for (int64_t j = 0; j < W / 2; j += CODES) {
+      const int64_t at = 2 * i * W + 2 * j;
+      pool_codes_of(code + i * (W / 2) + j, maximum + at, maximum + at + W, winner + at, winner + at + W,
+                    W / 2 - j < CODES ? W / 2 - j : CODES);
+    }
+}
+
+INLINE float where(uint32_t mask, float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  bits &= mask;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+WIDE void dvg_pool_mfm_backward(float *restrict first, float *restrict second, const float *restrict dy,
+                                const signed char *restrict code, int64_t H, int64_t W) {
+  for (int64_t i = 0; i < H / 2; i++)
+    for (int r = 0; r < 2; r++) {
+      float *restrict a = first + (2 * i + r) * W, *restrict b = second + (2 * i + r) * W;
+      for (int64_t j = 0; j < W / 2; j++) {
+        const float g = dy[i * (W / 2) + j], mean = 0.25f * g;
+        const uint32_t bits = (uint32_t)code[i * (W / 2) + j], largest = bits >> 4, at = 2 * (uint32_t)r;
+        const float left = mean + where(-(uint32_t)(largest == at), g),
+                    right = mean + where(-(uint32_t)(largest == at + 1), g);
+        const uint32_t won_left = -(bits >> at & 1), won_right = -(bits >> (at + 1) & 1);
+        a[2 * j] = where(won_left, left), a[2 * j + 1] = where(won_right, right);
+        b[2 * j] = where(~won_left, left), b[2 * j + 1] = where(~won_right, right);
+      }
+    }
+}
+
 // ---- elementwise. Where the output may be an input itself, `ivdep` says what restrict can't: element i needs
 // element i alone.
 

@@ -20,6 +20,13 @@ void dvg_mfm_backward(float *dx, const float *dy, const float *x, int64_t N, int
 void dvg_pool_forward(float *y, const float *x, int64_t planes, int64_t H, int64_t W);
 void dvg_pool_backward(float *dx, const float *dy, const float *x, int64_t planes, int64_t H, int64_t W, int add);
 
+// The pool of a max-feature-map, of one plane, H and W even. A byte a pooled value says where its gradient goes: bits 0 to 3 whether the first
+// channel won at each of its four places, bits 4 and 5 which of the four is the largest.
+// code (H/2,W/2) of the maxima and their winners (H,W), all ones where the first channel won, else 0.
+void dvg_pool_mfm_codes(signed char *code, const float *maximum, const signed char *winner, int64_t H, int64_t W);
+// dvg_pool_backward and then dvg_mfm_backward, bit by bit: first and second (H,W), the gradients of both channels, from dy (H/2,W/2).
+void dvg_pool_mfm_backward(float *first, float *second, const float *dy, const signed char *code, int64_t H, int64_t W);
+
 // Instance norm, optionally adaptive (Huang, Belongie: AdaIN, ICCV 2017), then LeakyReLU of `slope` (1: none):
 //     y = lrelu(scale * (x - mean) / sqrt(variance + 1e-5) + shift)
 // mean and biased variance over the S places of each channel of each image, computed so that no precision is lost for large means.

@@ -34,9 +34,9 @@ INLINE const float *fetch(const float *lines, const int n) {
 }
 
 // What a core is short of is instructions, as soon as its other hardware thread takes half of them (on a rented
-// machine perhaps a stranger's). AVX-512 multiplies by a number in memory as it does by a register, if the address is
-// a register and a constant: so most rows of a step read their number twice instead of keeping it. The first ones
-// don't: no more than two loads for two FMAs.
+// machine perhaps a stranger's). AVX-512 multiplies by a number in memory as it does by a register, if the
+// address is a register and a constant: so most rows of a step read their number twice instead of keeping it.
+// The first ones don't: no more than two loads for two FMAs.
 #if LANES == 16
 #define ROWS_READ_ONCE 4
 #else
@@ -64,7 +64,8 @@ INLINE const float *plain_address(const float *p) {
   return p;
 }
 
-// The operands of c (rows x vecs) = or += a (rows x inner) b (inner x vecs), as far as they change from call to call.
+// The operands of c (rows x vecs) = or += a (rows x inner) b (inner x vecs), as far as they change from call to
+// call.
 struct tile {
   float *c;
   int64_t c_row; // floats from one row of c to the next
@@ -100,8 +101,7 @@ INLINE void product_tile(struct tile *t, const int rows, const int vecs, const e
     }
     next.a = fetch(next.a, AHEAD_A);
     next.b = fetch(next.b, AHEAD_B);
-    if (order != COLUMNS) a += STEPS;
-    if (order == BLOCKS && (p + STEPS) % LANES == 0) a += t->a_step - LANES;
+    if (order == BLOCKS) a += (p + STEPS) % LANES == 0 ? t->a_step - LANES + STEPS : STEPS;
     b += STEPS * vecs * LANES;
   }
   for (; p < inner; p++, a += step, b += vecs * LANES) product_step(sum, rows, vecs, a, row_step, b);
@@ -115,15 +115,12 @@ INLINE void product_tile(struct tile *t, const int rows, const int vecs, const e
 // A function for each shape of a tile: gcc has all registers for each.
 typedef void tile_function(struct tile *t);
 #define TILE(rows, vecs, order)                                                                                \
-  static __attribute__((noinline)) void tile_##rows##_##vecs##_##order(struct tile *t) {                    \
+  static __attribute__((noinline)) void tile_##rows##_##vecs##_##order(struct tile *t) {                       \
     product_tile(t, rows, vecs, order);                                                                        \
   }
-#define TILES(rows)                                                                                            \
-  TILE(rows, 1, COLUMNS) TILE(rows, 2, COLUMNS)                                                                \
-  TILE(rows, 1, BLOCKS) TILE(rows, 2, BLOCKS)
+#define TILES(rows) TILE(rows, 1, COLUMNS) TILE(rows, 2, COLUMNS) TILE(rows, 1, BLOCKS) TILE(rows, 2, BLOCKS)
 #define NAMES(rows)                                                                                            \
-  {{tile_##rows##_1_COLUMNS, tile_##rows##_1_BLOCKS},                                    \
-   {tile_##rows##_2_COLUMNS, tile_##rows##_2_BLOCKS}},
+  {{tile_##rows##_1_COLUMNS, tile_##rows##_1_BLOCKS}, {tile_##rows##_2_COLUMNS, tile_##rows##_2_BLOCKS}},
 #if MAX_ROWS == 12
 #define EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 #else
@@ -148,7 +145,7 @@ static void multiply_rows(struct tile t, enum order order, int64_t rows, int vec
 // ---- the product of any two matrices: blocks of b, then of a, are copied to where a tile reads them in order
 
 #define BLOCK_DEPTH 256
-#define BLOCK_A_ROW (BLOCK_DEPTH + 16) // rows at a power of two would share few sets of the cache
+#define BLOCK_A_ROW (BLOCK_DEPTH + 16)    // rows at a power of two would share few sets of the cache
 #define BLOCK_WIDTH (256 / PANEL * PANEL) // with the depth 256 KB, in the L2 cache
 
 static inline int64_t multiply_floats(void) {
@@ -332,11 +329,9 @@ INLINE void put_larger_any(const struct target *t, vec sum[MAX_ROWS][2], const i
                            const int with_winner) {
   UNROLL for (int i = 0; i < pairs; i++) UNROLL for (int j = 0; j < 2; j++) {
     const vec x = sum[i][j], y = sum[pairs + i][j];
-    const lanes_int first = (x >= y) | (x != x);
+    const lanes_int first = first_wins(x, y);
     store(t->at + i * t->row + j * LANES, choose(first, x, y));
-    if (with_winner)
-      *(lanes_byte_in_memory *)(t->winner + i * t->winner_row + j * LANES) =
-          __builtin_convertvector(first, lanes_byte);
+    if (with_winner) store_bytes(t->winner + i * t->winner_row + j * LANES, first);
   }
 }
 

@@ -43,6 +43,14 @@ INLINE void store(float *p, vec v) {
 INLINE vec choose(lanes_int mask, vec yes, vec no) {
   return (vec)(((lanes_int)yes & mask) | ((lanes_int)no & ~mask));
 }
+// The comparison of a max-feature-map, dvg_mfm_forward's: a tie counts for the first, a NaN wins.
+INLINE lanes_int first_wins(vec first, vec second) {
+  return (first >= second) | (first != first);
+}
+// A byte a lane of a mask.
+INLINE void store_bytes(signed char *to, lanes_int mask) {
+  *(lanes_byte_in_memory *)to = __builtin_convertvector(mask, lanes_byte);
+}
 // A product that is rounded before it is added to something: the kernels are compiled to contract the two,
 // layers.c is not.
 INLINE vec rounded(vec v) {

@@ -12,8 +12,8 @@
 // channels reads its last channel into the idle lanes; nothing that is kept depends on those.
 //
 // Matrices that a product reads or writes by vectors (U, M, D, dU) are stored in panels of two vectors, the
-// last one perhaps of one: [panel][f][row][lane]; for V see tiles_of_v. Each sum runs over its channels in order, whatever the block
-// or the row it is in: so an image's result does not depend on the other images.
+// last one perhaps of one: [panel][f][row][lane]; for V see tiles_of_v. Each sum runs over its channels in
+// order, whatever the block or the row it is in: so an image's result does not depend on the other images.
 //
 // A max-feature-map compares channel c with channel c + out/2: its filters are stored so that a panel holds a
 // vector of the first half and the same one of the second half, and the larger is taken before anything is
@@ -474,9 +474,9 @@ static void transform_output_gradient(float *d, int64_t stride, struct winograd_
 
 // ---- transform domain -> image
 
-// Where a tile of outputs goes, as vectors, `row` floats from one row to the next; n_rows and n_columns of it are
-// wanted. `larger`: the larger of a value and what is there already stays, a NaN of the latter before all, and
-// `winner`, unless NULL, gets the bytes of the comparison, whose lanes are all ones or zeros.
+// Where a tile of outputs goes, as vectors, `row` floats from one row to the next; n_rows and n_columns of it
+// are wanted. `larger`: the larger of a value and what is there already stays, a NaN of the latter before all,
+// and `winner`, unless NULL, gets the bytes of the comparison, whose lanes are all ones or zeros.
 struct tile_place {
   float *at;
   int64_t row;
@@ -494,8 +494,8 @@ INLINE void keep_tile(const struct tile_place *to, vec y[4][4], const int64_t n_
       if (j >= n_columns) break;
       if (larger) {
         const vec x = load(to->at + place);
-        const lanes_int first = (x >= y[i][j]) | (x != x);
-        if (winner) *(lanes_byte_in_memory *)(winner + place) = __builtin_convertvector(first, lanes_byte);
+        const lanes_int first = first_wins(x, y[i][j]);
+        if (winner) store_bytes(winner + place, first);
         y[i][j] = choose(first, x, y[i][j]);
       }
       store(to->at + place, y[i][j]);
@@ -503,9 +503,9 @@ INLINE void keep_tile(const struct tile_place *to, vec y[4][4], const int64_t n_
   }
 }
 
-// One tile of outputs. AVX-512 has registers for all that is between the two transforms. There is one copy of this:
-// in a second one, gcc might contract other multiplications with the same addition, and the outputs would depend on
-// what becomes of them.
+// One tile of outputs. AVX-512 has registers for all that is between the two transforms. There is one copy of
+// this: in a second one, gcc might contract other multiplications with the same addition, and the outputs would
+// depend on what becomes of them.
 static __attribute__((noinline)) void inverse_tile(const struct tile_place *to, const float *m, int64_t stride,
                                                    const float *bias) {
   vec columns[4][6], y[4][4];
@@ -520,23 +520,23 @@ static __attribute__((noinline)) void inverse_tile(const struct tile_place *to, 
     transform_inverse(y[i], columns[i]);
     UNROLL for (int j = 0; j < 4; j++) y[i][j] += b;
   }
-  if (to->n_rows < 4 || to->n_columns < 4)
-    keep_tile(to, y, to->n_rows, to->n_columns, to->larger, to->winner);
+  if (to->n_rows < 4 || to->n_columns < 4) keep_tile(to, y, to->n_rows, to->n_columns, to->larger, to->winner);
   else if (!to->larger) keep_tile(to, y, 4, 4, 0, NULL);
   else if (to->winner) keep_tile(to, y, 4, 4, 1, to->winner);
   else keep_tile(to, y, 4, 4, 1, NULL);
 }
 
-// A row of tiles of `vecs` vectors, n_rows of outputs; the vectors take turns at each tile, as they share m's cache
-// lines. With mfm, the larger of the two goes to the first window.
-static void inverse_row(float *const window[2], const float *m, int64_t stride, const float *bias, int vecs, int mfm,
-                        signed char *winner, const struct grid *g, int64_t n_rows) {
+// A row of tiles of `vecs` vectors, n_rows of outputs; the vectors take turns at each tile, as they share m's
+// cache lines. With mfm, the larger of the two goes to the first window.
+static void inverse_row(float *const window[2], const float *m, int64_t stride, const float *bias, int vecs,
+                        int mfm, signed char *winner, const struct grid *g, int64_t n_rows) {
   for (int64_t t = 0; t < g->across; t++) {
     const int64_t left = 4 * t * LANES;
     for (int h = 0; h < vecs; h++) {
       const int larger = mfm && h == 1;
-      const struct tile_place to = {window[mfm ? 0 : h] + left, g->W * LANES, n_rows, at_most(g->W - 4 * t, 4),
-                                    larger, larger && winner ? winner + left : NULL};
+      const struct tile_place to = {
+          window[mfm ? 0 : h] + left, g->W * LANES, n_rows,
+          at_most(g->W - 4 * t, 4),   larger,       larger && winner ? winner + left : NULL};
       inverse_tile(&to, m + (t * vecs + h) * LANES, stride, bias + h * LANES);
     }
   }
@@ -553,7 +553,7 @@ INLINE void pool_larger_any(float *a, const float *b, signed char *code, int64_t
       UNROLL for (int k = 0; k < 4; k++) {
         const int64_t at = ((2 * i + k / 2) * W + 2 * j + k % 2) * LANES;
         const vec x = load(a + at), y = load(b + at);
-        const lanes_int first = (x >= y) | (x != x);
+        const lanes_int first = first_wins(x, y);
         m[k] = choose(first, x, y);
         bits |= first & (1 << k);
       }
@@ -562,7 +562,7 @@ INLINE void pool_larger_any(float *a, const float *b, signed char *code, int64_t
       if (!code) continue;
       const lanes_int is_low = low - top > 0, in_top = m[1] - m[0] > 0, in_low = m[3] - m[2] > 0;
       bits |= (16 & in_top & ~is_low) | (32 & is_low) | (16 & in_low & is_low);
-      *(lanes_byte_in_memory *)(code + to) = __builtin_convertvector(bits, lanes_byte);
+      store_bytes(code + to, bits);
     }
 }
 static void pool_larger(float *a, const float *b, signed char *code, int64_t n_rows, int64_t W) {
@@ -621,7 +621,8 @@ static void transform_output(const struct winograd_output *y, const float *m, in
     if (y->pool) {
       const int64_t pool = places / 4, row = top / 2 * (g->W / 2);
       inverse_row(window, tiles, stride, b, vecs, 0, NULL, g, n_rows);
-      pool_larger(window[0], window[1], y->winner ? y->winner + (plane_0 * pool + row * LANES) : NULL, n_rows, g->W);
+      pool_larger(window[0], window[1], y->winner ? y->winner + (plane_0 * pool + row * LANES) : NULL, n_rows,
+                  g->W);
       store_channels(y->at + plane_0 * pool + row, NULL, pool, part[0].count, n_places / 4, window[0]);
       continue;
     }
@@ -736,9 +737,14 @@ static void convolve(const struct winograd_shape *s, const struct winograd_outpu
       const int64_t width = vecs * LANES, m_stride = frequency_stride(tiles, width);
       const float *u = packed + vector * LANES * FREQUENCIES * s->in;
       for (int64_t f = 0; f < FREQUENCIES; f++)
-        multiply_rows((struct tile){w.m + f * m_stride, width, w.v + f * v_stride, tiles * LANES,
-                                       u + f * s->in * width, s->in, 0,
-                                       {w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width}},
+        multiply_rows((struct tile){w.m + f * m_stride,
+                                    width,
+                                    w.v + f * v_stride,
+                                    tiles * LANES,
+                                    u + f * s->in * width,
+                                    s->in,
+                                    0,
+                                    {w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width}},
                       BLOCKS, tiles, vecs);
       transform_output(y, w.m, m_stride, vector, vecs, s->out, bias, &g, first, last, &w);
     }
@@ -764,8 +770,14 @@ static void weight_gradient(const struct winograd_shape *s, float *dweight, floa
       for (int64_t panel = 0; panel < out_width; panel += PANEL) {
         const float *d = w.m + f * d_stride + panel * tiles;
         const int64_t width = at_most(out_width - panel, PANEL);
-        multiply_rows((struct tile){w.du + f * du_stride + panel * s->in, width, v_f, in_width, d, tiles, first > 0,
-                                       {panel == 0 ? v_f + v_stride : v_f, d + width * tiles}},
+        multiply_rows((struct tile){w.du + f * du_stride + panel * s->in,
+                                    width,
+                                    v_f,
+                                    in_width,
+                                    d,
+                                    tiles,
+                                    first > 0,
+                                    {panel == 0 ? v_f + v_stride : v_f, d + width * tiles}},
                       COLUMNS, s->in, (int)(width / LANES));
       }
     }

@@ -12,6 +12,8 @@
 #define dvg_mfm_backward own_mfm_backward
 #define dvg_pool_forward own_pool_forward
 #define dvg_pool_backward own_pool_backward
+#define dvg_pool_mfm_codes own_pool_mfm_codes
+#define dvg_pool_mfm_backward own_pool_mfm_backward
 #define dvg_norm_forward own_norm_forward
 #define dvg_norm_add_forward own_norm_add_forward
 #define dvg_norm_backward own_norm_backward
@@ -45,6 +47,8 @@
 #undef dvg_mfm_backward
 #undef dvg_pool_forward
 #undef dvg_pool_backward
+#undef dvg_pool_mfm_codes
+#undef dvg_pool_mfm_backward
 #undef dvg_norm_forward
 #undef dvg_norm_add_forward
 #undef dvg_norm_backward
@@ -168,6 +172,19 @@ static void pools(void) {
       }
 }
 
+static void pooled_maxima(void) {
+  signed char winner[SIDE * SIDE];
+  for (int i = 0; i < SIDE * SIDE; i++) winner[i] = i * 7 % 5 < 2 ? -1 : 0;
+  for (int special = 0; special <= 1; special++)
+    for (int64_t W = 2; W <= SIDE; W += 2) {
+      const int64_t H = W - W / 3 / 2 * 2;
+#define POOLED(p)                                                                                              \
+  p##_pool_mfm_codes((signed char *)o->y, x, winner, H, W),                                                    \
+      p##_pool_mfm_backward(o->dx, o->dx + H * W, dy, (signed char *)o->y, H, W)
+      SAME_BITS("pooled maximum", H * W, special, POOLED);
+    }
+}
+
 static void norms(void) {
   for (int special = 0; special <= 1; special++)
     for (int add = 0; add <= 1; add++)
@@ -200,7 +217,7 @@ static void losses(void) {
     }
 }
 
-static void (*const bodies[])(void) = {passes, pools, norms, losses};
+static void (*const bodies[])(void) = {passes, pools, pooled_maxima, norms, losses};
 
 static void run_body(int i) {
   if (CAN_RUN) bodies[i]();
@@ -212,15 +229,19 @@ static void same_passes(void) {
 static void same_pools(void) {
   run_body(1);
 }
-static void same_norms(void) {
+static void same_pooled_maxima(void) {
   run_body(2);
 }
-static void same_losses(void) {
+static void same_norms(void) {
   run_body(3);
+}
+static void same_losses(void) {
+  run_body(4);
 }
 
 const struct dvg_test dvg_tests[] = {{"elementwise passes", same_passes},
                                      {"pool", same_pools},
+                                     {"pooled maximum", same_pooled_maxima},
                                      {"norm", same_norms},
                                      {"losses", same_losses},
                                      {NULL, NULL}};
