@@ -101,7 +101,8 @@ INLINE void product_tile(struct tile *t, const int rows, const int vecs, const e
     }
     next.a = fetch(next.a, AHEAD_A);
     next.b = fetch(next.b, AHEAD_B);
-    if (order == BLOCKS) a += (p + STEPS) % LANES == 0 ? t->a_step - LANES + STEPS : STEPS;
+    if (order == BLOCKS) a += STEPS;
+    if (order == BLOCKS && (p + STEPS) % LANES == 0) a += t->a_step - LANES;
     b += STEPS * vecs * LANES;
   }
   for (; p < inner; p++, a += step, b += vecs * LANES) product_step(sum, rows, vecs, a, row_step, b);
