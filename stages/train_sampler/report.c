@@ -27,16 +27,20 @@ static enum dvg_status cosines_of(float **cosines, struct dvg_identities a, stru
   return DVG_OK;
 }
 
-// nearest[i] = largest cosine of a's i-th to one of b, another one where both are the same.
+// nearest[i] = largest cosine of a's i-th to one of the first `among` of b; where both are the same, of those that
+// follow it, in a circle.
 static enum dvg_status find_nearest(double **nearest, struct dvg_identities a, struct dvg_identities b,
-                                    int64_t C) {
+                                    int64_t among, int64_t C) {
+  const int same = a.x == b.x;
   float *cosines = NULL;
   DVG_TRY(cosines_of(&cosines, a, b, C));
   enum dvg_status status = DVG_NEW(nearest, a.n, "nearest identities");
   for (int64_t i = 0; status == DVG_OK && i < a.n; i++) {
     (*nearest)[i] = -1;
-    for (int64_t k = 0; k < b.n; k++)
-      if (a.x != b.x || i != k) (*nearest)[i] = fmax((*nearest)[i], (double)cosines[i * b.n + k]);
+    for (int64_t k = 0; k < among; k++) {
+      const int64_t other = same ? (i + 1 + k) % b.n : k;
+      (*nearest)[i] = fmax((*nearest)[i], (double)cosines[i * b.n + other]);
+    }
   }
   dvg_free(&cosines);
   return status;
@@ -163,9 +167,11 @@ static enum dvg_status fill(struct dvg_identity_report *r, const struct dvg_iden
   for (int k = 0; k < KINDS; k++) {
     struct dvg_identity_kind *kind = &r->kind[k];
     int is_training = all[k].x == training.x;
+    // As many for both kinds: among more, the nearest is nearer.
+    int64_t others = (all[k].n < all[REAL].n ? all[k].n : all[REAL].n) - 1;
     DVG_TRY(dvg_spread_of(&kind->spread, all[k].x, all[k].n, r->C));
-    DVG_TRY(find_nearest(&kind->nearest, all[k], all[k], r->C));
-    DVG_TRY(find_nearest(&kind->training, all[k], training, r->C));
+    DVG_TRY(find_nearest(&kind->nearest, all[k], all[k], others, r->C));
+    DVG_TRY(find_nearest(&kind->training, all[k], training, training.n - is_training, r->C));
     summarize(&kind->nearest_mean, &kind->nearest_largest, kind->nearest, all[k].n);
     summarize(&kind->training_mean, &kind->training_largest, kind->training, all[k].n);
     if (is_training) kind->coverage = 1;

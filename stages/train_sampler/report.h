@@ -4,7 +4,8 @@
 //     identities.tsv       a line a number, with the columns `real` and `sampled`
 //         identities, training_identities   how many are compared
 //         cosine_mean, cosine_deviation     between pairs of one kind
-//         nearest_mean, nearest_largest     cosine of each to the nearest other one of its kind: how crowded they are
+//         nearest_mean, nearest_largest     cosine of each to the nearest other one of its kind, of as many as there are real
+//                                           ones: how crowded they are
 //         training_mean, training_largest   to the nearest training identity: sampled ones near to 1 copy, held-out ones show what is natural
 //         coverage                          share of the real ones that have one of the kind nearer than their 5th nearest real neighbour (Naeem et al., "Reliable
 //                                           fidelity and diversity metrics", ICML 2020); of `real`: the training identities

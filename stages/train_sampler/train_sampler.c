@@ -22,8 +22,10 @@ static const struct dvg_option options[] = {
     DVG_OPTION_INT(S, batch, "batch", "256", 1, 1e6, "features in a step"),
     DVG_OPTION_INT(S, micro_batch, "micro-batch", "64", 1, 1e6,
                    "features computed at once; must divide the batch"),
-    DVG_OPTION_REAL(S, rate, "rate", "0.0005", 0, 10, "learning rate (Adam)"),
-    DVG_OPTION_REAL(S, kl, "kl", "0.002", 0, 1e6, "weight of the KL term"),
+    DVG_OPTION_REAL(S, rate, "rate", "0.001", 0, 10, "learning rate (Adam)"),
+    DVG_OPTION_REAL(S, final_rate, "final-rate", "0.01", 0, 1,
+                    "part of the rate that is left at the end (cosine decay); 1: constant"),
+    DVG_OPTION_REAL(S, kl, "kl", "0.0005", 0, 1e6, "weight of the KL term"),
     DVG_OPTION_REAL(S, kl_warmup, "kl-warmup", "5", 0, 1e9, "epochs over which the KL weight rises from 0"),
     DVG_OPTION_REAL(S, held_out, "held-out", "0", 0, 0.9,
                     "part of the people whose features are not trained on but compared with"),
@@ -87,8 +89,8 @@ static enum dvg_status build(struct job *j) {
 }
 
 static double rate_at(void *job, int64_t step) {
-  (void)step;
-  return ((struct job *)job)->set->rate;
+  struct job *j = job;
+  return dvg_rate_cosine(j->set->rate, j->set->final_rate, step, j->set->epochs * j->steps_per_epoch);
 }
 
 static enum dvg_status fill(void *job, int64_t step, int64_t micro) {

@@ -15,7 +15,7 @@ struct dvg_sampler_settings {
   struct dvg_train_settings train;
   char *features;
   int64_t epochs, batch, micro_batch;
-  double rate, kl, kl_warmup, width, held_out, spread_tolerance;
+  double rate, final_rate, kl, kl_warmup, width, held_out, spread_tolerance;
 };
 
 extern const struct dvg_stage dvg_stage_train_sampler;

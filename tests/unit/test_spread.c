@@ -77,6 +77,20 @@ static void report_by_hand(void) {
   dvg_identity_report_free(&r);
 }
 
+// Of eight samples against seven real ones each is compared with six others, those that follow: not with the one before it.
+static void as_many_others(void) {
+  const double real_at[7] = {0, 10, 20, 30, 40, 50, 60}, at[8] = {0, 10, 40, 90, 150, 200, 250, 300};
+  const double to_radians = 3.14159265358979 / 180;
+  float x[14], y[16];
+  struct dvg_identities real = on_circle(x, real_at, 7), sampled = on_circle(y, at, 8);
+  struct dvg_identity_report r;
+  CHECK_OK(dvg_identity_report_of(&r, real, sampled, real, 2));
+  check_number("the next one", r.kind[1].nearest[0], cos(10 * to_radians));
+  check_number("not the one before", r.kind[1].nearest[1], cos(30 * to_radians));
+  check_number("the one before that", r.kind[1].nearest[2], cos(40 * to_radians));
+  dvg_identity_report_free(&r);
+}
+
 // A row is of one side or the other with all of its person's, whatever the order of the features.
 static void split_by_people(void) {
   enum { N = 60, PEOPLE = 20 };
@@ -103,6 +117,7 @@ static void split_by_people(void) {
 
 const struct dvg_test dvg_tests[] = {{"by hand", by_hand},
                                      {"near", near},
+                                     {"as many others", as_many_others},
                                      {"report by hand", report_by_hand},
                                      {"split by people", split_by_people},
                                      {NULL, NULL}};
