@@ -178,9 +178,7 @@ INLINE float own_value(struct row r, int64_t j) {
 
 INLINE vec own_values(struct row r, int64_t j) {
   if (!r.winner) return load(r.at + j);
-  const lanes_int won =
-      __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(r.winner + j), lanes_int);
-  return (vec)((lanes_int)load(r.at + j) & (won ^ r.flip));
+  return (vec)((lanes_int)load(r.at + j) & (load_bytes(r.winner + j) ^ r.flip));
 }
 
 // to[panel][p][lane] = row p, column panel * PANEL + lane, of a part of b that begins at (first, column), zeros

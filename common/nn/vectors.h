@@ -47,6 +47,16 @@ INLINE vec choose(lanes_int mask, vec yes, vec no) {
 INLINE lanes_int first_wins(vec first, vec second) {
   return (first >= second) | (first != first);
 }
+// A mask from a byte a lane. (gcc 12 makes scalars of the conversion.)
+INLINE lanes_int load_bytes(const signed char *from) {
+#if LANES >= 8
+  lanes_int mask;
+  __asm__("vpmovsxbd %1, %0" : "=v"(mask) : "m"(*(const lanes_byte_in_memory *)from));
+  return mask;
+#else
+  return __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)from, lanes_int);
+#endif
+}
 // A byte a lane of a mask.
 INLINE void store_bytes(signed char *to, lanes_int mask) {
   *(lanes_byte_in_memory *)to = __builtin_convertvector(mask, lanes_byte);

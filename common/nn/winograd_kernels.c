@@ -267,8 +267,7 @@ static void split_rows(float *first_half, float *second_half, const signed char 
     }
     const signed char *won = winner + (first + y) * g->W * LANES;
     for (int64_t i = 0; i < g->W * LANES; i += LANES) {
-      const lanes_int mask =
-          __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(won + i), lanes_int);
+      const lanes_int mask = load_bytes(won + i);
       const lanes_int value = (lanes_int)load(a + i);
       store(a + i, (vec)(value & mask));
       store(b + i, (vec)(value & ~mask));
@@ -282,8 +281,7 @@ static void unpool_row(float *first_half, float *second_half, const float *dy, c
                        int64_t n_places, int odd) {
   for (int64_t j = 0; j < n_places; j++) {
     const vec value = load(dy + j * LANES), mean = rounded(0.25f * value);
-    const lanes_int bits =
-        __builtin_convertvector((lanes_byte) * (const lanes_byte_in_memory *)(code + j * LANES), lanes_int);
+    const lanes_int bits = load_bytes(code + j * LANES);
     UNROLL for (int i = 0; i < 2; i++) {
       const int place = 2 * odd + i;
       const lanes_int largest = (bits >> 4) == place, won = (bits & (1 << place)) != 0;
