@@ -89,6 +89,8 @@ int dvg_artifact_has(const struct dvg_artifact *a, const char *name);           
 int dvg_artifact_has_attribute(const struct dvg_artifact *a, const char *name); // an attribute
 DVG_CHECKED enum dvg_status dvg_artifact_get_int(const struct dvg_artifact *a, const char *name, int64_t *value);
 DVG_CHECKED enum dvg_status dvg_artifact_get_real(const struct dvg_artifact *a, const char *name, double *value);
+// digest = that of the input `role`; "" where the lineage has none.
+DVG_CHECKED enum dvg_status dvg_artifact_get_input(const struct dvg_artifact *a, const char *role, char digest[DVG_DIGEST_TEXT]);
 // The caller frees *value with dvg_free.
 DVG_CHECKED enum dvg_status dvg_artifact_get_text(const struct dvg_artifact *a, const char *name, char **value);
 

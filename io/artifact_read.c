@@ -297,6 +297,22 @@ enum dvg_status dvg_artifact_get_text(const struct dvg_artifact *a, const char *
   return dvg_text(value, "%s", x->text);
 }
 
+// The digest is the last word of a line "role name digest": a name may hold blanks.
+enum dvg_status dvg_artifact_get_input(const struct dvg_artifact *a, const char *role,
+                                       char digest[DVG_DIGEST_TEXT]) {
+  char *text = NULL, *rest = NULL;
+  const size_t length = strlen(role);
+  digest[0] = 0;
+  DVG_TRY(dvg_artifact_get_text(a, "inputs", &text));
+  for (char *line = strtok_r(text, "\n", &rest); line && !digest[0]; line = strtok_r(NULL, "\n", &rest)) {
+    const char *last = strrchr(line, ' ');
+    if (strncmp(line, role, length) == 0 && line[length] == ' ' && last && strlen(last + 1) == DVG_DIGEST_TEXT - 1)
+      snprintf(digest, DVG_DIGEST_TEXT, "%s", last + 1);
+  }
+  dvg_free(&text);
+  return DVG_OK;
+}
+
 static enum dvg_status find_dataset(const struct dvg_artifact *a, const char *name, struct dvg_dataset **x) {
   *x = dvg_artifact_dataset(a, name);
   if (!*x) return dvg_fail(DVG_ERROR_INPUT, "%s: has no dataset '%s'", a->path, name);

@@ -80,19 +80,9 @@ enum dvg_status dvg_features_sources(int64_t *source, const struct dvg_features 
   return dvg_shard_reader_read(f->reader, "source", DVG_I64, first, count, source);
 }
 
-// The digest is the last word of a line "role name digest": a name may hold blanks.
 enum dvg_status dvg_features_input(char digest[DVG_DIGEST_TEXT], const struct dvg_features *f,
                                    const char *role) {
-  char *text = NULL, *rest = NULL;
-  const size_t length = strlen(role);
-  digest[0] = 0;
-  DVG_TRY(dvg_artifact_get_text(dvg_shard_reader_first(f->reader), "inputs", &text));
-  for (char *line = strtok_r(text, "\n", &rest); line && !digest[0]; line = strtok_r(NULL, "\n", &rest)) {
-    const char *last = strrchr(line, ' ');
-    if (strncmp(line, role, length) == 0 && line[length] == ' ' && last && strlen(last + 1) == DVG_DIGEST_TEXT - 1)
-      snprintf(digest, DVG_DIGEST_TEXT, "%s", last + 1);
-  }
-  dvg_free(&text);
+  DVG_TRY(dvg_artifact_get_input(dvg_shard_reader_first(f->reader), role, digest));
   return digest[0] ? DVG_OK
                    : dvg_fail(DVG_ERROR_INPUT, "%s: its lineage doesn't say of which %s it was made", f->folder,
                               role);

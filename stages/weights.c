@@ -36,6 +36,7 @@ static enum dvg_status describe(struct dvg_weights *f, const struct dvg_artifact
   if (dvg_artifact_has_attribute(a, "variational"))
     DVG_TRY(dvg_artifact_get_int(a, "variational", &f->variational));
   if (dvg_artifact_has_attribute(a, "foreign")) DVG_TRY(dvg_artifact_get_int(a, "foreign", &f->foreign));
+  DVG_TRY(dvg_artifact_get_input(a, "recognizer", f->recognizer));
   f->model.code = DVG_CODE;
   if (dvg_artifact_has_attribute(a, "code")) DVG_TRY(dvg_artifact_get_int(a, "code", &f->model.code));
   int plausible = f->model.width > 0 && f->model.width <= 16 && f->model.size >= 32 && f->model.size <= 1024 &&
@@ -66,6 +67,12 @@ enum dvg_status dvg_weights_describe(struct dvg_weights *f, const struct dvg_wor
   dvg_world_broadcast(w, &read, sizeof read, 0);
   *f = read;
   return DVG_OK;
+}
+
+enum dvg_status dvg_weights_check_recognizer(const struct dvg_weights *f, const char *path, const char *digest) {
+  if (!f->recognizer[0] || strcmp(f->recognizer, digest) == 0) return DVG_OK;
+  return dvg_fail(DVG_ERROR_INPUT, "%s: knows the identities of another recogniser (%.12s...) than %s (%.12s...)",
+                  f->path, f->recognizer, path, digest);
 }
 
 static void print_shape(char *out, size_t n_bytes, int n_dims, const int64_t *dims) {

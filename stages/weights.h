@@ -13,6 +13,7 @@
 
 struct dvg_weights {
   char path[1024], net[32], domains[256], digest[DVG_DIGEST_TEXT];
+  char recognizer[DVG_DIGEST_TEXT]; // whose embeddings are its identities, as far as its lineage says; ""
   char without[32]; // on saving: parameters whose names, as saved, begin so are left out; "": none
   struct dvg_model model;
   int64_t foreign; // 1 for a generator whose identities are another recogniser's embeddings, which those of F can't be compared with
@@ -25,6 +26,9 @@ void dvg_weights_domain(char *out, size_t n_bytes, const char *name);
 // Collective. Reads the description of a weight file on rank 0 and hands it to all; DVG_ERROR_INPUT naming the file when it is another network.
 // f->model.code is the length of the codes, whether the file says it or not.
 DVG_CHECKED enum dvg_status dvg_weights_describe(struct dvg_weights *f, const struct dvg_world *w, const char *path, const char *net);
+
+// Not collective. DVG_ERROR_INPUT naming both, where the file's lineage says that its identities are another recogniser's than the file `path` with this digest.
+DVG_CHECKED enum dvg_status dvg_weights_check_recognizer(const struct dvg_weights *f, const char *path, const char *digest);
 
 // Collective. Fills all parameters of `p` whose name starts with `prefix` and whose remaining name is in the file; p must be allocated (dvg_graph_plan).
 // With `need_all`, parameters that the file does not have are errors; else they are left as they are. Wrong shapes always are errors: DVG_ERROR_INPUT with

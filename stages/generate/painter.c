@@ -69,12 +69,19 @@ static enum dvg_status plan(struct dvg_painter *p) {
   return DVG_OK;
 }
 
-// Whether F_s, or the features in its place, gives what G takes.
+// Whether F_s, or the features in its place, gives what G takes: codes of its length and, as far as their lineage
+// says, of the recogniser that it was trained with.
 static enum dvg_status check_code(const struct dvg_painter *p) {
-  if (!uses_sampler(p)) return dvg_features_check_code(&p->identities, code_of(p), p->generator.path);
-  if (p->sampler.model.code == code_of(p)) return DVG_OK;
-  return dvg_fail(DVG_ERROR_INPUT, "%s: gives identities of %lld values, but %s takes %lld", p->sampler.path,
-                  (long long)p->sampler.model.code, p->generator.path, (long long)code_of(p));
+  const struct dvg_weights *g = &p->generator;
+  const int is_known = g->recognizer[0] && !g->foreign;
+  if (!uses_sampler(p)) {
+    DVG_TRY(dvg_features_check_code(&p->identities, code_of(p), g->path));
+    return is_known ? dvg_features_check_input(&p->identities, "weights", g->path, g->recognizer) : DVG_OK;
+  }
+  if (p->sampler.model.code != code_of(p))
+    return dvg_fail(DVG_ERROR_INPUT, "%s: gives identities of %lld values, but %s takes %lld", p->sampler.path,
+                    (long long)p->sampler.model.code, g->path, (long long)code_of(p));
+  return is_known ? dvg_weights_check_recognizer(&p->sampler, g->path, g->recognizer) : DVG_OK;
 }
 
 static enum dvg_status check_generator(const struct dvg_painter *p) {

@@ -259,12 +259,14 @@ static enum dvg_status check_codes(const struct job *j) {
                     (long long)j->sampler.model.code, codes, (long long)j->code,
                     is_foreign(j) ? "" : " (--image-features takes others)");
   if (!uses_sampler(j)) DVG_TRY(dvg_features_check_code(&j->identities, j->code, codes));
-  if (!is_foreign(j)) return DVG_OK;
-  DVG_TRY(dvg_features_check_input(&j->foreign, "images", set->images, dvg_artifact_digest(j->images.file)));
-  if (uses_sampler(j)) return DVG_OK;
   char digest[DVG_DIGEST_TEXT];
-  DVG_TRY(dvg_features_input(digest, &j->foreign, "weights"));
-  return dvg_features_check_input(&j->identities, "weights", set->image_features, digest);
+  snprintf(digest, sizeof digest, "%s", j->recognizer.digest);
+  if (is_foreign(j)) {
+    DVG_TRY(dvg_features_check_input(&j->foreign, "images", set->images, dvg_artifact_digest(j->images.file)));
+    DVG_TRY(dvg_features_input(digest, &j->foreign, "weights"));
+  }
+  return uses_sampler(j) ? dvg_weights_check_recognizer(&j->sampler, codes, digest)
+                         : dvg_features_check_input(&j->identities, "weights", codes, digest);
 }
 
 // Whether the inputs fit the settings and each other; finds the people to train on.

@@ -232,10 +232,19 @@ done:
   return status;
 }
 
+// Whose features they are: identities of one recogniser mean nothing to another.
+static enum dvg_status add_recognizer(struct dvg_lineage *lineage, const struct dvg_features *f) {
+  char digest[DVG_DIGEST_TEXT];
+  DVG_TRY(dvg_features_input(digest, f, "weights"));
+  dvg_lineage_add(lineage, "recognizer", "recognizer", digest);
+  return DVG_OK;
+}
+
 static enum dvg_status train(struct job *j, struct dvg_lineage *lineage) {
   const struct dvg_sampler_settings *set = j->set;
   DVG_TRY(dvg_features_open(&j->features, j->w, set->features));
   dvg_lineage_add(lineage, "features", set->features, dvg_shard_reader_digest(j->features.reader));
+  DVG_TRY(dvg_world_agree(j->w, add_recognizer(lineage, &j->features)));
   DVG_TRY(dvg_world_root_first(j->w, measure_real, j));
   j->steps_per_epoch = (j->split.n_items + set->batch - 1) / set->batch;
   DVG_TRY(dvg_train_check_dump(j->w, &set->train, set->epochs * j->steps_per_epoch));

@@ -127,7 +127,8 @@ same "generator of 97 on 3" g97 g97on3
 check "the paper's generator" generator 2 97 p97 --preset paper
 check "real identities" generator 2 97 r97 --sampler "" --identities f97
 check "without the identity loss" generator 2 97 n97 --identity 0
-check "stays a generator of F's identities" run 2 dvg-train-generator --images toy.h5 --recognizer f.h5 --sampler s256/sampler.h5 --domain NIR --size 32 \
+for L in 97 256; do check "a sampler of nobody's identities, $L" run 0 make_weights --net identity_sampler --width 0.05 --code $L --out any$L.h5; done
+check "stays a generator of F's identities" run 2 dvg-train-generator --images toy.h5 --recognizer f.h5 --sampler any256.h5 --domain NIR --size 32 \
   --width 0.05 --batch 4 --micro-batch 2 --steps 4 --out own
 
 cat >step.py <<'END_PYTHON'
@@ -222,7 +223,16 @@ plain="--images toy.h5 --recognizer f.h5 --domain NIR --size 32 --width 0.05 --b
   bad "features of other images" "f97: was made with other images .* than other.h5" \
     run 2 dvg-train-generator $plain --images other.h5 --image-features f97 --sampler s97/sampler.h5
   bad "features of some images" "nir: has no feature of image [0-9]+ of toy.h5" \
+    run 2 dvg-train-generator $plain --image-features nir --sampler any97.h5
+  another="knows the identities of another recogniser \([0-9a-f]{12}\.\.\.\) than"
+  bad "a sampler of another recogniser's features" "s97/sampler.h5: $another nir" \
     run 2 dvg-train-generator $plain --image-features nir --sampler s97/sampler.h5
+  bad "a sampler of another recogniser" "s256/sampler.h5: $another f.h5" run 2 dvg-train-generator $plain --sampler s256/sampler.h5
+  bad "real identities of another recogniser" "f256: was made with other weights .* than f.h5" run 2 dvg-train-generator $plain --identities f256
+  bad "pairs by a sampler of another recogniser" "s256/sampler.h5: $another own/generator.h5" \
+    run 2 dvg-generate --domain NIR --generator own/generator.h5 --sampler s256/sampler.h5 --bank toy.h5 --count 4 --out x
+  bad "pairs of identities of another recogniser" "f256: was made with other weights .* than own/generator.h5" \
+    run 2 dvg-generate --domain NIR --generator own/generator.h5 --identities f256 --bank toy.h5 --count 4 --out x
   bad "a sampler for another generator" "s64/sampler.h5: gives identities of 64 values, but g97/generator.h5 takes 97" \
     generate 2 x $with97 --sampler s64/sampler.h5
   bad "F's own sampler" "s256/sampler.h5: gives identities of 256 values, but g97/generator.h5 takes 97" generate 2 x $with97 --sampler s256/sampler.h5

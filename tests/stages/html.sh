@@ -103,7 +103,7 @@ for term in "cosine", "kl":
         scale = (max(have) - min(have)) / (max(axis) - min(axis))
         for a, h in zip(axis, have): assert abs((h - min(have)) - scale * (a - min(axis))) < 0.11, (term, a, h)
 assert shown(lines[-1]["loss"]) in p.text(charts["loss, the weighted sum"])
-assert "learning rate 0.0005" in p.text(p.section("trainings")) # constant: no curve
+assert "learning rate 0.001" in p.text(p.section("trainings")) # constant: no curve
 images = p.images()
 for sheet in "run/sampler/sheets/sampler-000032.png", "sheet.png": assert open(sheet, "rb").read() in images, sheet
 assert len(images) == 3, len(images) # and the recogniser's

@@ -9,7 +9,7 @@ make_run() {
   check "recogniser" run 0 dvg-train-recognizer --pretrain --images "$1/toy.h5" --size 32 --width 0.05 --batch 4 --micro-batch 4 --steps 3 \
     --log-every 1 --out "$1/f"
   check "features" run 0 dvg-extract --images "$1/toy.h5" --weights "$1/f/recognizer.h5" --per-shard 10 --out "$1/features"
-  check "sampler" run 0 dvg-train-sampler --features "$1/features" --width 0.05 --batch 9 --micro-batch 9 --epochs 8 --log-every 5 --out "$1/sampler"
+  check "sampler" run 0 dvg-train-sampler --features "$1/features" --width 0.05 --batch 9 --micro-batch 9 --epochs 8 --final-rate 1 --log-every 5 --out "$1/sampler"
   [ -e g.h5 ] || check "generator" run 0 make_weights --net generator --width 0.05 --size 32 --out g.h5
   check "pairs" run 0 dvg-generate --generator g.h5 --sampler "$1/sampler/sampler.h5" --recognizer "$1/f/recognizer.h5" --bank "$1/toy.h5" --domain NIR \
     --count 20 --per-shard 8 --out "$1/pairs"
