@@ -4,6 +4,8 @@
 //
 // Loss (SPEC 1, our choice where nothing was published), x a unit feature, x' its reconstruction:
 //     1 - <x, x'>  +  kl * min(1, step / warm-up) * KL(q(n|x) || N(0, I))
+// by Adam, whose rate falls along half a cosine to --final-rate of itself. A small KL weight lets the samples vary as the features do, and small sets want many
+// epochs: samples that crowd together (report.h) make worse pairs. sampler.h5's lineage says whose embeddings they are: the input `recognizer`.
 // Training ends after --epochs, or earlier when the spread (standard deviation) of the pairwise cosines between sampled identities
 // has come within --spread-tolerance of that between real people: those held out, with --held-out. A report (report.h) is written beside the weights.
 #ifndef DVG_STAGES_TRAIN_SAMPLER_H
