@@ -33,7 +33,7 @@ DVG_CHECKED enum dvg_status dvg_features_people(int64_t *person, const struct dv
 DVG_CHECKED enum dvg_status dvg_features_sources(int64_t *source, const struct dvg_features *f, int64_t first, int64_t count);
 // Not collective. DVG_ERROR_INPUT naming both and the lengths, where codes of `code` values, those of the file `path`, can't be identities beside f's features.
 DVG_CHECKED enum dvg_status dvg_features_check_code(const struct dvg_features *f, int64_t code, const char *path);
-// Not collective. DVG_ERROR_INPUT naming both, where the input `role` of the features isn't the file `path` with this digest.
+// Not collective. DVG_ERROR_INPUT naming both, where the input `role` of the features isn't the one with this digest, which `path` is or was made with.
 DVG_CHECKED enum dvg_status dvg_features_check_input(const struct dvg_features *f, const char *role, const char *path, const char *digest);
 // Not collective. digest = that of the input `role` ("images", "weights") of which the features were made; DVG_ERROR_INPUT where their lineage has none.
 DVG_CHECKED enum dvg_status dvg_features_input(char digest[DVG_DIGEST_TEXT], const struct dvg_features *f, const char *role);

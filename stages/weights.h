@@ -27,7 +27,7 @@ void dvg_weights_domain(char *out, size_t n_bytes, const char *name);
 // f->model.code is the length of the codes, whether the file says it or not.
 DVG_CHECKED enum dvg_status dvg_weights_describe(struct dvg_weights *f, const struct dvg_world *w, const char *path, const char *net);
 
-// Not collective. DVG_ERROR_INPUT naming both, where the file's lineage says that its identities are another recogniser's than the file `path` with this digest.
+// Not collective. DVG_ERROR_INPUT naming both, where the file's lineage says that its identities aren't those of the recogniser with this digest, which `path` is or was made with.
 DVG_CHECKED enum dvg_status dvg_weights_check_recognizer(const struct dvg_weights *f, const char *path, const char *digest);
 
 // Collective. Fills all parameters of `p` whose name starts with `prefix` and whose remaining name is in the file; p must be allocated (dvg_graph_plan).

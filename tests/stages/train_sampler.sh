@@ -32,6 +32,7 @@ is "the files" "$(cd on2 && find . -type f | sort | tr '\n' ' ')" \
 for f in on2/sheets/*.png on2/*.png; do is_png "$f" "$f"; done
 check_log "the log" on2 "cosine kl"
 is "its lines" "$(sed 's/.*"step":\([0-9]*\),.*/\1/' on2/log.jsonl | tr '\n' ' ')" "5 10 15 20 24 "
+is "its rates fall along a cosine" "$(sed 's/.*"rate":\([^,]*\),.*/\1/' on2/log.jsonl | tr '\n' ' ')" "0.0009337 0.0006944 0.0003769 0.0001123 1.423e-05 "
 check "is a weight file" run 0 dvg-inspect on2/sampler.h5 --verify
 says "of the sampler alone" "identity_sampler"
 check "another seed" train 2 seed --seed 2
