@@ -52,7 +52,8 @@ int dvg_graph_sigmoid(struct dvg_graph *g, int x);
 int dvg_graph_l2(struct dvg_graph *g, int x);
 // Row i draws its mask from (seed, items[i]).
 int dvg_graph_dropout(struct dvg_graph *g, int x, double rate, uint64_t seed, int items);
-int dvg_graph_gray(struct dvg_graph *g, int x);
+int dvg_graph_gray(struct dvg_graph *g, int x, int weights); // weights: an input of three a row, or -1: ITU-R BT.601 luma
+int dvg_graph_warp(struct dvg_graph *g, int x, int maps);    // maps: an input of six numbers a row (dvg_warp_forward)
 int dvg_graph_add(struct dvg_graph *g, int a, int b);
 int dvg_graph_reparam(struct dvg_graph *g, int mu, int logvar, int eps);
 

@@ -204,11 +204,24 @@ int dvg_graph_dropout(struct dvg_graph *g, int x, double rate, uint64_t seed, in
   return id_of(g, n);
 }
 
-int dvg_graph_gray(struct dvg_graph *g, int x) {
-  struct node *n = add_node(g, &dvg_op_gray, &x, 1);
+// Whether an input has N rows of `count` values: what is no input would want a gradient, which these layers do not give.
+static int is_rows_of(const struct dvg_graph *g, int x, int64_t N, int64_t count) {
+  const struct node *n = &g->nodes[x];
+  return n->op == &dvg_op_input && n->shape.N == N && dvg_shape_row(n->shape) == count;
+}
+
+int dvg_graph_gray(struct dvg_graph *g, int x, int weights) {
+  struct node *n = add_node(g, &dvg_op_gray, (int[]){x, weights}, weights < 0 ? 1 : 2);
   if (!n) return 0;
   if (n->shape.C != 3) return refuse(g, "gray", "needs three channels");
+  if (weights >= 0 && !is_rows_of(g, weights, n->shape.N, 3)) return refuse(g, "gray", "needs three weights a row");
   n->shape.C = 1;
+  return id_of(g, n);
+}
+
+int dvg_graph_warp(struct dvg_graph *g, int x, int maps) {
+  struct node *n = add_node(g, &dvg_op_warp, (int[]){x, maps}, 2);
+  if (n && !is_rows_of(g, maps, n->shape.N, 6)) return refuse(g, "warp", "needs six numbers a row");
   return id_of(g, n);
 }
 

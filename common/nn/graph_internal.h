@@ -86,7 +86,7 @@ float *dvg_node_gradient_sum(struct dvg_graph *g, const struct node *n);
 const float *dvg_node_gradient(const struct dvg_graph *g, const struct node *n);
 
 extern const struct operation dvg_op_input, dvg_op_conv, dvg_op_linear, dvg_op_mfm, dvg_op_pool, dvg_op_norm,
-    dvg_op_leaky_relu, dvg_op_sigmoid, dvg_op_l2, dvg_op_dropout, dvg_op_gray, dvg_op_add, dvg_op_reparam,
+    dvg_op_leaky_relu, dvg_op_sigmoid, dvg_op_l2, dvg_op_dropout, dvg_op_gray, dvg_op_warp, dvg_op_add, dvg_op_reparam,
     dvg_op_concat, dvg_op_stack, dvg_op_rows, dvg_op_view, dvg_op_detach, dvg_op_l1, dvg_op_dot, dvg_op_abs_dot,
     dvg_op_hinge_dot, dvg_op_softmax, dvg_op_kl, dvg_op_softplus;
 

@@ -182,12 +182,19 @@ static void dropout_backward(struct dvg_graph *g, struct node *n) {
   if (dx) dvg_dropout_backward(dx, DY, AUX, COUNT, add);
 }
 static void gray_forward(struct dvg_graph *g, struct node *n) {
-  dvg_gray_forward(Y, X(0), n->shape.N, PLACES);
+  dvg_gray_forward(Y, X(0), n->n_in > 1 ? X(1) : NULL, n->shape.N, PLACES);
 }
 static void gray_backward(struct dvg_graph *g, struct node *n) {
   int add;
   float *dx = dvg_node_gradient_out(g, IN(0), &add);
-  if (dx) dvg_gray_backward(dx, DY, n->shape.N, PLACES, add);
+  if (dx) dvg_gray_backward(dx, DY, n->n_in > 1 ? X(1) : NULL, n->shape.N, PLACES, add);
+}
+static void warp_forward(struct dvg_graph *g, struct node *n) {
+  dvg_warp_forward(Y, X(0), X(1), n->shape.N, n->shape.C, n->shape.H, n->shape.W);
+}
+static void warp_backward(struct dvg_graph *g, struct node *n) {
+  float *dx = dvg_node_gradient_sum(g, IN(0));
+  if (dx) dvg_warp_backward(dx, DY, X(1), n->shape.N, n->shape.C, n->shape.H, n->shape.W);
 }
 static void add_forward(struct dvg_graph *g, struct node *n) {
   if (IN(1)->base >= 0) return; // the norm or the maximum has done it
@@ -305,7 +312,8 @@ const struct operation dvg_op_leaky_relu = {"leaky_relu", leaky_relu_forward, le
 const struct operation dvg_op_sigmoid = {"sigmoid", sigmoid_forward, sigmoid_backward, 0, 1};
 const struct operation dvg_op_l2 = {"l2", l2_forward, l2_backward, 0, 1};
 const struct operation dvg_op_dropout = {"dropout", dropout_forward, dropout_backward, 0, 0};
-const struct operation dvg_op_gray = {"gray", gray_forward, gray_backward, 0, 0};
+const struct operation dvg_op_gray = {"gray", gray_forward, gray_backward, 0, 0}; // of inputs: always there
+const struct operation dvg_op_warp = {"warp", warp_forward, warp_backward, 0, 0};
 const struct operation dvg_op_add = {"add", add_forward, add_backward, 0, 0};
 const struct operation dvg_op_reparam = {"reparam", reparam_forward, reparam_backward, 1, 0};
 const struct operation dvg_op_concat = {"concat", concat_forward, concat_backward, 0, 0};

@@ -265,19 +265,21 @@ void dvg_dropout_backward(float *restrict dx, const float *restrict dy, const fl
 
 static const float luma[3] = {0.299f, 0.587f, 0.114f};
 
-WIDE void dvg_gray_forward(float *y, const float *x, int64_t N, int64_t S) {
+WIDE void dvg_gray_forward(float *y, const float *x, const float *weights, int64_t N, int64_t S) {
   for (int64_t i = 0; i < N; i++) {
     const float *restrict r = x + 3 * i * S, *restrict g = r + S, *restrict b = g + S;
+    const float *w = weights ? weights + 3 * i : luma;
+    const float red = w[0], green = w[1], blue = w[2];
     float *restrict out = y + i * S;
-    for (int64_t j = 0; j < S; j++) out[j] = luma[0] * r[j] + luma[1] * g[j] + luma[2] * b[j];
+    for (int64_t j = 0; j < S; j++) out[j] = red * r[j] + green * g[j] + blue * b[j];
   }
 }
 
-WIDE void dvg_gray_backward(float *dx, const float *dy, int64_t N, int64_t S, int add) {
+WIDE void dvg_gray_backward(float *dx, const float *dy, const float *weights, int64_t N, int64_t S, int add) {
   for (int64_t k = 0; k < 3 * N; k++) {
     const float *restrict grad = dy + k / 3 * S;
     float *restrict out = dx + k * S;
-    const float weight = luma[k % 3];
+    const float weight = weights ? weights[k] : luma[k % 3];
     if (add)
       for (int64_t j = 0; j < S; j++) out[j] += weight * grad[j];
     else

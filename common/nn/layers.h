@@ -58,9 +58,14 @@ void dvg_l2_backward(float *dx, const float *dy, const float *y, const float *no
 void dvg_dropout_forward(float *y, float *mask, const float *x, const uint64_t *items, uint64_t seed, int64_t N, int64_t C, double rate);
 void dvg_dropout_backward(float *dx, const float *dy, const float *mask, int64_t n, int add);
 
-// y (N,1,S) = 0.299 R + 0.587 G + 0.114 B of x (N,3,S) (ITU-R BT.601 luma).
-void dvg_gray_forward(float *y, const float *x, int64_t N, int64_t S);
-void dvg_gray_backward(float *dx, const float *dy, int64_t N, int64_t S, int add);
+// y (N,1,S) = 0.299 R + 0.587 G + 0.114 B of x (N,3,S) (ITU-R BT.601 luma); weights (N,3): an image's own in their place, or NULL.
+void dvg_gray_forward(float *y, const float *x, const float *weights, int64_t N, int64_t S);
+void dvg_gray_backward(float *dx, const float *dy, const float *weights, int64_t N, int64_t S, int add);
+
+// y (N,C,H,W) = x (N,C,H,W) seen through an affine map of each image, bilinear; beyond its edge an image goes on as at the edge. Row (a, b, c, d, e, f) of
+// maps (N,6), in pixels from the middle of the image: y at (u, v) is x at (a u + b v + c, d u + e v + f), u across, v down. The backward adds to dx.
+void dvg_warp_forward(float *y, const float *x, const float *maps, int64_t N, int64_t C, int64_t H, int64_t W);
+void dvg_warp_backward(float *dx, const float *dy, const float *maps, int64_t N, int64_t C, int64_t H, int64_t W);
 
 // Concatenation along the channels: row i of y (N, C1+C2) = row i of a (N, C1), then row i of b (N, C2).
 void dvg_concat_forward(float *y, const float *a, const float *b, int64_t N, int64_t C1, int64_t C2);

@@ -78,8 +78,17 @@ static void pixel_losses(struct building *b, int d) {
                     set->pixel * set->pixel_sampled);
 }
 
-// Gray versions of the reconstructed and the sampled images of both domains go through the frozen F in one
-// pass. f: F's own embedding of the photograph; f_sampled: the sampled identity, or -1 where that is none of F's.
+// The images as F sees them: gray; with --judge-jitter each from a place and with a colour filter of its own.
+static int seen_by_judge(struct building *b, int images) {
+  struct dvg_graph *g = b->s->graph;
+  const int64_t n = dvg_graph_shape(g, images).N;
+  if (b->set->judge_jitter <= 0) return dvg_graph_gray(g, images, -1);
+  b->s->judge_colors = dvg_graph_input(g, "judge_colors", n, 3, 1, 1);
+  b->s->judge_maps = dvg_graph_input(g, "judge_maps", n, 6, 1, 1);
+  return dvg_graph_warp(g, dvg_graph_gray(g, images, b->s->judge_colors), b->s->judge_maps);
+}
+
+// The reconstructed and the sampled images of both domains go through the frozen F in one pass. f: F's own embedding of the photograph; f_sampled: the sampled identity, or -1 where that is none of F's.
 static void identity_losses(struct building *b, struct dvg_model recognizer, int f, int f_sampled) {
   struct dvg_graph *g = b->s->graph;
   const struct dvg_generator_settings *set = b->set;
@@ -87,8 +96,8 @@ static void identity_losses(struct building *b, struct dvg_model recognizer, int
   double scale = 1 / (double)set->batch;
   const int *rec = b->s->reconstructed, *sam = b->s->sampled;
   int images = dvg_graph_stack(g, (int[]){rec[A], rec[B], sam[A], sam[B]}, 4);
-  int features = dvg_graph_l2(
-      g, dvg_lightcnn(g, (struct dvg_scope){&b->s->recognizer, ""}, recognizer, dvg_graph_gray(g, images)));
+  int features = dvg_graph_l2(g, dvg_lightcnn(g, (struct dvg_scope){&b->s->recognizer, ""}, recognizer,
+                                              seen_by_judge(b, images)));
   int of[4];
   for (int k = 0; k < 4; k++) of[k] = dvg_graph_rows(g, features, k * m, m);
   char name[64];
@@ -135,7 +144,8 @@ enum dvg_status dvg_generator_build(struct dvg_generator_step *s, const struct d
                                     int64_t foreign_code) {
   struct building b = {.s = s, .set = set, .model = {set->width, set->size, foreign_code}};
   int64_t m = set->micro_batch, code = dvg_model_code(b.model);
-  *s = (struct dvg_generator_step){.eps = {-1, -1}, .kl_term = {-1, -1}, .noise = -1, .identity_sampled = -1};
+  *s = (struct dvg_generator_step){.eps = {-1, -1}, .kl_term = {-1, -1}, .noise = -1, .identity_sampled = -1,
+                                   .judge_colors = -1, .judge_maps = -1};
   dvg_params_init(&s->params);
   dvg_params_init(&s->recognizer);
   dvg_params_init(&s->sampler);

@@ -1,5 +1,6 @@
 #include "stages/train_generator/train_generator.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -52,6 +53,8 @@ static const struct dvg_option options[] = {
                     "part of it between the two images of a pair"),
     DVG_OPTION_REAL(S, identity_sampled, "identity-sampled", "1", 0, 1e6,
                     "part of it for images with a sampled identity"),
+    DVG_OPTION_REAL(S, judge_jitter, "judge-jitter", "0", 0, 1,
+                    "strength of random changes of place, size, turn and colour filter that F sees each image through"),
     DVG_OPTION_REAL(S, kl, "kl", "0", 0, 1e6,
                     "weight of the attribute codes' KL divergence from N(0, I), which makes the encoders "
                     "variational; 0: they give the code itself"),
@@ -137,6 +140,32 @@ static void fill_eps(struct job *j, int64_t i, int64_t place) {
     dvg_rng_normals(&r, dvg_graph_values(j->step.graph, j->step.eps[d]) + i * j->code, j->code);
 }
 
+// A way to see an image: turned, scaled and moved about its middle, through a colour filter whose parts sum to 1.
+static void draw_glance(float *map, float *color, double strength, int64_t size, struct dvg_rng *r) {
+  static const float luma[3] = {0.299f, 0.587f, 0.114f};
+  const float s = (float)strength, reach = s * (float)size / 16;
+  const float turn = dvg_rng_between(r, -0.14f * s, 0.14f * s), scale = expf(dvg_rng_between(r, -0.08f * s, 0.08f * s));
+  map[0] = map[4] = scale * cosf(turn);
+  map[1] = -scale * sinf(turn), map[3] = scale * sinf(turn);
+  map[2] = dvg_rng_between(r, -reach, reach), map[5] = dvg_rng_between(r, -reach, reach);
+  float sum = 0;
+  for (int c = 0; c < 3; c++) sum += color[c] = luma[c] + s * dvg_rng_uniform(r);
+  for (int c = 0; c < 3; c++) color[c] /= sum;
+}
+
+// How F sees the four images of row i: reconstructed and sampled, in both domains.
+static void fill_judge(struct job *j, int64_t i, int64_t place) {
+  const struct dvg_generator_settings *set = j->set;
+  float *maps = dvg_graph_values(j->step.graph, j->step.judge_maps);
+  float *colors = dvg_graph_values(j->step.graph, j->step.judge_colors);
+  for (int64_t k = 0; k < 4; k++) {
+    struct dvg_rng r;
+    dvg_rng_init(&r, (uint64_t)set->train.seed, DVG_STREAM_JUDGE, (uint64_t)(place * 4 + k));
+    const int64_t row = k * set->micro_batch + i;
+    draw_glance(maps + 6 * row, colors + 3 * row, set->judge_jitter, set->size, &r);
+  }
+}
+
 static void warm_up(struct job *j, int64_t step) {
   double weight = dvg_rate_warmup(j->set->kl, step, j->set->kl_warmup * (double)j->n_steps);
   for (int d = 0; d < 2; d++) dvg_graph_set_weight(j->step.graph, j->step.kl_term[d], weight);
@@ -168,6 +197,7 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
     memcpy(f + i * j->code, code_of(j, row[1]), (size_t)j->code * sizeof *f);
     DVG_TRY(fill_new_identity(j, i, place));
     if (j->set->kl > 0) fill_eps(j, i, place);
+    if (j->step.judge_maps >= 0) fill_judge(j, i, place);
   }
   if (j->set->kl > 0) warm_up(j, step);
   if (j->step.swapped >= 0) fill_swapped(j, step, micro);

@@ -8,6 +8,11 @@
 //                  + identity_sampled ( sum_d w_d cos(F Ĩ_d, f~) + identity_pair cos(F Ĩ_a, F Ĩ_b) ) )
 // all batch means, w_a = identity_domain, w_b = 1. F and F_s are frozen.
 //
+// F is small and can be pleased by changes of single pixels that no eye takes for a person (Goodfellow, Shlens, Szegedy, ICLR 2015). With --judge-jitter s it
+// sees each painted image through a map and a colour filter of the image's own, drawn anew in each step, so that only what outlasts them is worth painting
+// ("expectation over transformation": Athalye, Engstrom, Ilyas, Kwok, ICML 2018): turned by up to 0.14 s (8 degrees at 1), scaled by exp(+-0.08 s), moved by up to
+// s / 16 of its side in each direction; gray of weights (0.299, 0.587, 0.114) + s U(0,1)^3, divided by their sum. f, of the photograph, stays as it is.
+//
 // --preset paper (SPEC 2, P) differs in these, each an option of its own:
 //   --kl > 0: E_d(I) is a normal distribution, z_d = (mu + sigma eps) / |mu + sigma eps|, eps ~ N(0, I), with the term
 //       kl * min(1, step / (kl_warmup * steps)) * sum_d KL(N(mu_d, sigma_d^2) || N(0, I))
@@ -37,7 +42,7 @@ struct dvg_generator_settings {
   char *images, *recognizer, *sampler, *identities, *image_features, *domain, *visible;
   int64_t epochs, steps, batch, micro_batch, size, rate_batch, rate_warmup;
   double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
-  double identity_sampled, kl, kl_warmup, adversarial, discriminator_rate;
+  double identity_sampled, judge_jitter, kl, kl_warmup, adversarial, discriminator_rate;
 };
 
 extern const struct dvg_stage dvg_stage_train_generator;
@@ -49,6 +54,7 @@ struct dvg_generator_step {
   int photograph;                                // input: F I_b where the codes are foreign, else identity, which is that
   int image[2], identity, swapped;               // inputs; swapped -1, and so exchanged, where no loss asks for it
   int noise, identity_sampled;                   // input: the sampler's noise, or f~ itself; the other is -1
+  int judge_colors, judge_maps;                  // inputs: how F sees each image, or -1
   int eps[2], kl_term[2];                        // input and loss term of variational encoders, or -1
   int reconstructed[2], exchanged[2], sampled[2]; // images (m,3,size,size)
 };

@@ -36,6 +36,14 @@ CASES = {
         options=["--orthogonal=2", "--pixel=0.01", "--pixel-swapped=3", "--pixel-sampled=0.5", "--identity=300"]
         + ["--identity-domain=0.4", "--identity-pair=0.7", "--identity-sampled=0.6"],
     ),
+    "jittered judge": dict(
+        domain="NIR",
+        batch=4,
+        micro=2,
+        width=0.125,
+        weights=PUBLIC | dict(pixel=0.01, identity=300),
+        options=["--pixel=0.01", "--identity=300", "--judge-jitter=0.8"],
+    ),
     "nothing exchanged": dict(
         domain="NIR",
         batch=2,
@@ -98,8 +106,17 @@ class Step:
         if case["weights"]["pixel_swapped"]:
             self.swapped = common.tensor(common.stacked(file, "identity_swapped")).flatten(1)
         self.noise = common.tensor(common.stacked(file, "noise")).flatten(1)
+        self.glances = None  # colour filters and maps of the images that F sees
+        if any(option.startswith("--judge-jitter") for option in case["options"]):
+            self.glances = [self.by_kind(file, name) for name in ("judge_colors", "judge_maps")]
         if self.variational:
             self.eps = {d: common.tensor(common.stacked(file, f"eps.{d}")).flatten(1) for d in self.domains}
+
+    def by_kind(self, file, name):
+        """Rows of each micro-batch are reconstructed a and b, sampled a and b: tensors of the batch, one a kind."""
+        rows = common.tensor(common.stacked(file, name)).flatten(1)
+        micros = rows.view(-1, 4, self.case["micro"], rows.shape[1])
+        return [micros[:, kind].reshape(-1, rows.shape[1]) for kind in range(4)]
 
     def code(self, d, terms):
         """z of the images of domain d, and its loss."""
@@ -118,8 +135,15 @@ class Step:
         terms[f"discriminator_sampled.{d}"] = nn.functional.softplus(judge(sampled.detach())).mean()
         terms[f"adversarial.{d}"] = nn.functional.softplus(-functional_call(judge, constant, sampled)).mean()
 
-    def features(self, image):
-        return networks.unit(self.recognizer(networks.gray(image)))
+    def features(self, image, kind=None):
+        """F of images, which it sees each in its own way where there is one."""
+        if self.glances is None or kind is None:
+            return networks.unit(self.recognizer(networks.gray(image)))
+        colors, maps = (glance[kind] for glance in self.glances)
+        gray = (image * colors[:, :, None, None]).sum(1, keepdim=True)
+        maps = maps.view(-1, 2, 3) * torch.tensor([1, 1, 2 / (SIZE - 1)])  # a shift of pixels in units of half a side
+        grid = nn.functional.affine_grid(maps, gray.shape, align_corners=True)
+        return networks.unit(self.recognizer(nn.functional.grid_sample(gray, grid, padding_mode="border", align_corners=True)))
 
     def terms(self):
         a, b = self.domains
@@ -142,7 +166,8 @@ class Step:
                 terms[f"pixel_swapped.{d}"] = distance(paint(self.swapped))
             if self.adversarial:
                 self.judge(d, new_one, terms)
-            real[d], new[d] = self.features(own), self.features(new_one)
+            kind = self.domains.index(d)
+            real[d], new[d] = self.features(own, kind), self.features(new_one, 2 + kind)
             terms[f"identity.{d}"] = mean_dot(real[d], self.f)
             terms[f"identity_sampled.{d}"] = mean_dot(new[d], sampled)
         terms["identity.pair"] = mean_dot(real[a], real[b])
@@ -177,6 +202,18 @@ def check_normals(tests, what, got, stream, first):
     tests.check(error <= 1e-6, f"{what} is off by {error:.3g} {where}")
 
 
+def check_glances(tests, what, step, strength):
+    """All differ; filters sum to 1; maps turn, scale and move, as far as the strength lets them."""
+    colors, maps = (torch.cat(glance).double().numpy() for glance in step.glances)
+    tests.check(len(np.unique(maps, axis=0)) == len(np.unique(colors, axis=0)) == len(maps), f"{what}: glances repeat")
+    tests.check(np.abs(colors.sum(1) - 1).max() < 1e-6 and colors.min() > 0, f"{what}: colour filters")
+    tests.check(np.abs(maps[:, [2, 5]]).max() < strength * SIZE / 16, f"{what}: shifts")
+    turned = (maps[:, 0] == maps[:, 4]).all() and (maps[:, 1] == -maps[:, 3]).all()
+    scale, turn = np.hypot(maps[:, 0], maps[:, 3]), np.arctan2(maps[:, 3], maps[:, 0])
+    limits = np.abs(np.log(scale)).max() < 0.08 * strength and np.abs(turn).max() < 0.14 * strength
+    tests.check(turned and limits, f"{what}: turns and scales")
+
+
 def check_inputs(tests, what, step, case):
     """f is F of the visible image; the swapped identities are the batch's others; the noise is that of the seed."""
     error, where = common.largest_error(step.f, step.features(step.image["vis"]))
@@ -192,6 +229,8 @@ def check_inputs(tests, what, step, case):
     if step.variational:
         eps = torch.cat([step.eps[d] for d in step.domains], 1)
         check_normals(tests, f"{what}: the encoders' noise", eps, common.STREAM_ATTRIBUTE, first)
+    if step.glances is not None:
+        check_glances(tests, what, step, 0.8)
     for d, image in step.image.items():
         tests.check(0 <= image.min() and image.max() <= 1 and image.std() > 0.01, f"{what}: images of {d}")
 

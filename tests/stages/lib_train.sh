@@ -14,6 +14,11 @@ same() {
   for f in $files; do check "$1: $f" cmp "$2/$f" "$3/$f"; done
 }
 
+# differ NAME FILE FILE
+differ() {
+  if cmp -s "$2" "$3"; then report bad "$1" "gives the same"; else report good; fi
+}
+
 # same_log NAME FOLDER FOLDER: but for the time it took.
 same_log() {
   local f

@@ -277,7 +277,7 @@ static void frozen_in_between(void) {
   start(&f);
   int x = dvg_graph_input(f.g, "x", 2, 3, 8, 8);
   int a = dvg_graph_sigmoid(f.g, dvg_graph_conv(f.g, f.s, "before", x, 3, 3, 1, 1));
-  int b = dvg_graph_mfm(f.g, dvg_graph_conv(f.g, f.t, "conv", dvg_graph_gray(f.g, a), 6, 3, 1, 1));
+  int b = dvg_graph_mfm(f.g, dvg_graph_conv(f.g, f.t, "conv", dvg_graph_gray(f.g, a, -1), 6, 3, 1, 1));
   int c = dvg_graph_norm(f.g, dvg_graph_deconv(f.g, f.t, "deconv", dvg_graph_pool(f.g, b), 2), -1, 0, 0.2f);
   int d = dvg_graph_l2(f.g, dvg_graph_linear(f.g, f.t, "linear", dvg_graph_add(f.g, c, c), 6, 1));
   project(&f, "loss", dvg_graph_linear(f.g, f.s, "after", d, 4, 1));
@@ -476,7 +476,9 @@ static void compose(struct composed *c) {
   int d = put(c, dvg_graph_conv(g, s, "d", put(c, dvg_graph_stack(g, (int[]){r, q}, 2)), 4, 3, 2, 1));
   int u = put(c, dvg_graph_norm(g, put(c, dvg_graph_deconv(g, s, "up", d, 3)), -1, 0, 0.2f));
   c->sigmoid = put(c, dvg_graph_sigmoid(g, put(c, dvg_graph_conv(g, s, "head", u, 3, 1, 1, 0))));
-  int flat = put(c, dvg_graph_view(g, put(c, dvg_graph_gray(g, c->sigmoid)), 64, 1, 1));
+  int colors = put(c, dvg_graph_input(g, "colors", 4, 3, 1, 1)), maps = put(c, dvg_graph_input(g, "maps", 4, 6, 1, 1));
+  int gray = put(c, dvg_graph_warp(g, put(c, dvg_graph_gray(g, c->sigmoid, colors)), maps));
+  int flat = put(c, dvg_graph_view(g, gray, 64, 1, 1));
   c->result = put(c, dvg_graph_l2(g, put(c, dvg_graph_linear(g, s, "out", flat, 10, 1))));
   project(&c->f, "images", c->sigmoid);
   project(&c->f, "result", c->result);

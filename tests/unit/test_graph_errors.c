@@ -49,7 +49,7 @@ static void wrong(struct fixture *f, int which, int x, int v, int integers) {
     dvg_graph_norm(g, x, w, 0, 1);
     break; // three rows of style
   case 6:
-    dvg_graph_gray(g, v);
+    dvg_graph_gray(g, v, -1);
     break;
   case 7:
     dvg_graph_dropout(g, v, 0.5, 1, integers);
@@ -141,11 +141,20 @@ static void wrong(struct fixture *f, int which, int x, int v, int integers) {
   case 36:
     dvg_graph_linear(g, f->s, "c", x, 0, 1);
     break;
+  case 37:
+    dvg_graph_gray(g, x, v);
+    break; // five weights
+  case 38:
+    dvg_graph_warp(g, x, v);
+    break; // five numbers
+  case 39:
+    dvg_graph_warp(g, x, dvg_graph_sigmoid(g, dvg_graph_input(g, "maps", 2, 6, 1, 1)));
+    break; // no input: it would want a gradient
   }
 }
 
 static void errors_surface_in_plan(void) {
-  enum { N_WRONG = 37 };
+  enum { N_WRONG = 40 };
   for (int which = -1; which < N_WRONG; which++) {
     struct fixture f;
     start(&f);

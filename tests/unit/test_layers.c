@@ -550,26 +550,93 @@ static void dropout_keep_rate(void) {
 
 // ---- grayscale, concatenation, reparameterisation
 
-static void gray_case(int64_t N, int64_t S) {
-  const double luma[3] = {0.299, 0.587, 0.114};
+// own: with weights of each image's own.
+static void gray_case(int64_t N, int64_t S, int own) {
+  const float luma[3] = {0.299f, 0.587f, 0.114f};
   float *x = normals(3 * N * S, 33, 1.0f), *y = floats(N * S), *dy = normals(N * S, 34, 1.0f);
+  float *weights = own ? normals(3 * N, 35, 1.0f) : NULL;
   double *want = doubles(N * S), *dwant = doubles(3 * N * S);
   for (int64_t i = 0; i < N; i++)
     for (int64_t c = 0; c < 3; c++)
       for (int64_t j = 0; j < S; j++) {
-        want[i * S + j] += luma[c] * (double)x[(3 * i + c) * S + j];
-        dwant[(3 * i + c) * S + j] = luma[c] * (double)dy[i * S + j];
+        const double weight = own ? (double)weights[3 * i + c] : (double)luma[c];
+        want[i * S + j] += weight * (double)x[(3 * i + c) * S + j];
+        dwant[(3 * i + c) * S + j] = weight * (double)dy[i * S + j];
       }
-  dvg_gray_forward(y, x, N, S);
+  dvg_gray_forward(y, x, weights, N, S);
   CHECK_CLOSE("gray", y, want, N * S, tight);
-  CHECK_BACKWARD("gray", dwant, 3 * N * S, tight, dvg_gray_backward(dx, dy, N, S, add));
+  CHECK_BACKWARD("gray", dwant, 3 * N * S, tight, dvg_gray_backward(dx, dy, weights, N, S, add));
   done();
 }
 
 static void gray(void) {
-  gray_case(1, 1);
-  gray_case(3, 35);
-  gray_case(2, 64);
+  for (int own = 0; own <= 1; own++) {
+    gray_case(1, 1, own);
+    gray_case(3, 35, own);
+    gray_case(2, 64, own);
+  }
+}
+
+// A plane as a function of real places: each pixel's value times how near it is, by hat functions; the edge goes on.
+static double hat(double distance) {
+  return fabs(distance) < 1 ? 1 - fabs(distance) : 0;
+}
+static double inside(double x, int64_t n) {
+  return fmin(fmax(x, 0), (double)(n - 1));
+}
+
+static void warp_case(int64_t N, int64_t C, int64_t H, int64_t W, float reach) {
+  const int64_t n = N * C * H * W;
+  float *x = normals(n, 41, 1.0f), *y = floats(n), *dy = normals(n, 42, 1.0f), *maps = normals(6 * N, 43, reach);
+  float *base = normals(n, 44, 1.0f), *dx = copy(base, n);
+  double *want = doubles(n), *dwant = doubles(n);
+  for (int64_t k = 0; k < N; k++) maps[6 * k] += 1, maps[6 * k + 4] += 1;
+  for (int64_t p = 0; p < N * C; p++)
+    for (int64_t i = 0; i < H; i++)
+      for (int64_t j = 0; j < W; j++) {
+        const float *m = maps + p / C * 6;
+        const double u = (double)j - 0.5 * (double)(W - 1), v = (double)i - 0.5 * (double)(H - 1);
+        const double across = inside((double)m[0] * u + (double)m[1] * v + (double)m[2] + 0.5 * (double)(W - 1), W);
+        const double down = inside((double)m[3] * u + (double)m[4] * v + (double)m[5] + 0.5 * (double)(H - 1), H);
+        for (int64_t r = 0; r < H; r++)
+          for (int64_t q = 0; q < W; q++) {
+            const double weight = hat(down - (double)r) * hat(across - (double)q);
+            want[(p * H + i) * W + j] += weight * (double)x[(p * H + r) * W + q];
+            dwant[(p * H + r) * W + q] += weight * (double)dy[(p * H + i) * W + j];
+          }
+      }
+  dvg_warp_forward(y, x, maps, N, C, H, W);
+  CHECK_CLOSE("warp", y, want, n, 2e-5); // places of up to 20 pixels, rounded at 1e-6
+  dvg_warp_backward(dx, dy, maps, N, C, H, W);
+  CHECK_CLOSE("warp backward", dx, onto(base, dwant, n), n, 2e-4); // a pixel at the edge gathers those beyond it
+  done();
+}
+
+static void warp(void) {
+  warp_case(1, 1, 1, 1, 1.0f);
+  warp_case(2, 3, 5, 7, 0.0f);
+  warp_case(3, 1, 9, 6, 0.2f);
+  warp_case(2, 2, 8, 8, 3.0f); // far beyond the edges
+}
+
+// By hand: half a pixel to the right, one down; and the four corners of a quarter turn.
+static void warp_by_hand(void) {
+  const float x[6] = {1, 2, 4, 10, 20, 40}, maps[6] = {1, 0, 0.5f, 0, 1, 1}, want[6] = {15, 30, 40, 15, 30, 40};
+  const float square[4] = {1, 2, 3, 4}, turn[6] = {0, -1, 0, 1, 0, 0}, turned[4] = {2, 4, 1, 3};
+  float y[6];
+  dvg_warp_forward(y, x, maps, 1, 1, 2, 3);
+  for (int i = 0; i < 6; i++) CU_ASSERT_EQUAL(y[i], want[i]);
+  dvg_warp_forward(y, square, turn, 1, 1, 2, 2);
+  for (int i = 0; i < 4; i++) CU_ASSERT_EQUAL(y[i], turned[i]);
+}
+
+// A map that is no number reads no memory beyond the image.
+static void warp_nan(void) {
+  float *x = normals(12, 45, 1.0f), *y = floats(12), *dx = floats(12), maps[6] = {1, 0, NAN, 0, INFINITY, 0};
+  dvg_warp_forward(y, x, maps, 1, 1, 3, 4);
+  dvg_warp_backward(dx, y, maps, 1, 1, 3, 4);
+  CU_ASSERT(isfinite(y[0]));
+  done();
 }
 
 static void concat_case(int64_t N, int64_t C1, int64_t C2) {
@@ -673,6 +740,9 @@ const struct dvg_test dvg_tests[] = {{"mfm", mfm},
                                      {"dropout", dropout},
                                      {"dropout: keep rate", dropout_keep_rate},
                                      {"gray", gray},
+                                     {"warp", warp},
+                                     {"warp: by hand", warp_by_hand},
+                                     {"warp: no numbers", warp_nan},
                                      {"concat", concat},
                                      {"reparam", reparam},
                                      {NULL, NULL}};

@@ -155,8 +155,10 @@ static void passes(void) {
   p##_l2_forward(o->y, o->stats, x, ROWS, n / ROWS),                                                           \
       p##_l2_backward(o->dx, dy, o->y, o->stats, ROWS, n / ROWS, add)
         SAME_BITS("l2", S, special, L2);
-#define GRAY(p) p##_gray_forward(o->y, x, ROWS, S), p##_gray_backward(o->dx, dy, ROWS, S, add)
+#define GRAY(p) p##_gray_forward(o->y, x, NULL, ROWS, S), p##_gray_backward(o->dx, dy, NULL, ROWS, S, add)
         SAME_BITS("gray", S, special, GRAY);
+#define FILTERED(p) p##_gray_forward(o->y, x, other, ROWS, S), p##_gray_backward(o->dx, dy, other, ROWS, S, add)
+        SAME_BITS("gray, filtered", S, special, FILTERED);
 #define ADD(p) p##_add(o->y, x, other, n), p##_accumulate(o->dx, dy, n)
         SAME_BITS("add", S, special, ADD);
       }
