@@ -1,5 +1,5 @@
 // The main program of every test, and the helpers of check.h. With DVG_CHECK_MPI it runs on every rank.
-#define _GNU_SOURCE // nftw
+#define _GNU_SOURCE // nftw, memfd_create
 #include "tests/check.h"
 
 #include <ftw.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/rng.h"
@@ -118,6 +119,46 @@ static void make_folder(void) {
 
 const char *dvg_test_folder(void) {
   return check.folder;
+}
+
+char *dvg_test_path(const char *name) {
+  static char paths[8][FOLDER_BYTES + 256];
+  static int next;
+  char *path = paths[next++ % 8];
+  snprintf(path, sizeof paths[0], "%s/%s", check.folder, name);
+  return path;
+}
+
+// ---- standard error
+
+static int loud = -1, heard = -1; // standard error as it was, and where it goes meanwhile
+
+void dvg_test_listen(void) {
+  fflush(stderr);
+  loud = dup(STDERR_FILENO);
+  heard = memfd_create("heard", 0); // in no folder: that of the test may have to be empty
+  if (loud < 0 || heard < 0 || dup2(heard, STDERR_FILENO) < 0) {
+    complain("cannot listen to standard error");
+    abort();
+  }
+}
+
+const char *dvg_test_heard(void) {
+  static char text[1 << 16];
+  fflush(stderr);
+  dup2(loud, STDERR_FILENO);
+  ssize_t n = pread(heard, text, sizeof text - 1, 0);
+  text[n > 0 ? n : 0] = 0;
+  close(loud);
+  close(heard);
+  return text;
+}
+
+int dvg_test_heard_line(const char *said) {
+  const char *text = dvg_test_heard(), *end = strchr(text, '\n');
+  if (end && !end[1] && strstr(text, said)) return 1;
+  complain("  wanted a line with '%s', heard: %s", said, text);
+  return 0;
 }
 
 // ---- running

@@ -36,6 +36,14 @@ void dvg_test_fill(float *x, int64_t n, uint64_t seed, float scale);
 
 // A fresh temporary folder for test files (removed at exit); the same at each call, and under tests/mpi on all ranks.
 const char *dvg_test_folder(void);
+// A path in it; the last 8 are valid.
+char *dvg_test_path(const char *name);
+
+// What the code under test says on standard error, from the one call to the other: dvg_test_heard returns it, up to 64 kB, valid until the next one.
+void dvg_test_listen(void);
+const char *dvg_test_heard(void);
+// The same: whether it is one line that contains `said`; shows it if it is not.
+int dvg_test_heard_line(const char *said);
 
 #ifdef DVG_CHECK_MPI
 #include "mpi/world.h"

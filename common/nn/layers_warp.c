@@ -21,8 +21,9 @@ static struct source source_of(const float *map, int64_t i, int64_t j, int64_t H
   int64_t column[2], row[2];
   const float right = split(column, map[0] * u + map[1] * v + map[2] + middle_x, W);
   const float down = split(row, map[3] * u + map[4] * v + map[5] + middle_y, H);
-  return (struct source){{row[0] * W + column[0], row[0] * W + column[1], row[1] * W + column[0], row[1] * W + column[1]},
-                         {(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right}};
+  return (struct source){
+      {row[0] * W + column[0], row[0] * W + column[1], row[1] * W + column[0], row[1] * W + column[1]},
+      {(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right}};
 }
 
 void dvg_warp_forward(float *y, const float *x, const float *maps, int64_t N, int64_t C, int64_t H, int64_t W) {
@@ -38,7 +39,8 @@ void dvg_warp_forward(float *y, const float *x, const float *maps, int64_t N, in
       }
 }
 
-void dvg_warp_backward(float *dx, const float *dy, const float *maps, int64_t N, int64_t C, int64_t H, int64_t W) {
+void dvg_warp_backward(float *dx, const float *dy, const float *maps, int64_t N, int64_t C, int64_t H,
+                       int64_t W) {
   for (int64_t n = 0; n < N; n++)
     for (int64_t i = 0; i < H; i++)
       for (int64_t j = 0; j < W; j++) {

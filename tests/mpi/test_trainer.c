@@ -1,10 +1,8 @@
 // stages/trainer: numbers that go wrong end the run by name, before the step counts; what was saved before is
 // usable.
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/rng.h"
@@ -50,20 +48,12 @@ static enum dvg_status build(struct job *j) {
   return DVG_OK;
 }
 
-static char *at(const char *name) {
-  static char path[2][600];
-  static int next;
-  snprintf(path[next ^= 1], sizeof path[0], "%s/%s", dvg_test_folder(), name);
-  return path[next];
-}
-
 // Trains in `folder`; the lines said on standard error of this rank in `said`.
 static enum dvg_status train(const char *folder, struct job *j, enum dvg_optimizer optimizer, double max_loss,
                              char *said, size_t n_bytes) {
   const struct dvg_world *w = dvg_test_world();
-  char out[600], errors[700];
-  snprintf(out, sizeof out, "%s", at(folder));
-  snprintf(errors, sizeof errors, "%s/said.%d", dvg_test_folder(), w->rank);
+  char out[600];
+  snprintf(out, sizeof out, "%s", dvg_test_path(folder));
   struct dvg_train_settings set = {.out = out,
                                    .dump = "",
                                    .log_every = 100,
@@ -86,18 +76,10 @@ static enum dvg_status train(const char *folder, struct job *j, enum dvg_optimiz
                           .job = j,
                           .rate = rate,
                           .fill = fill};
-  fflush(stderr);
-  int before = dup(2), fd = open(errors, O_RDWR | O_CREAT | O_TRUNC, 0600);
-  dup2(fd, 2);
+  dvg_test_listen();
   enum dvg_status status = dvg_world_agree(w, w->rank == 0 ? dvg_path_make_folder(out) : DVG_OK);
   if (status == DVG_OK) status = dvg_trainer_run(&t, NULL);
-  fflush(stderr);
-  dup2(before, 2);
-  close(before);
-  ssize_t n = pread(fd, said, n_bytes - 1, 0);
-  said[n > 0 ? n : 0] = 0;
-  close(fd);
-  unlink(errors);
+  snprintf(said, n_bytes, "%s", dvg_test_heard());
   dvg_world_barrier(w);
   return status;
 }

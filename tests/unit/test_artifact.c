@@ -17,14 +17,6 @@
 #include "io/artifact.h"
 #include "tests/check.h"
 
-static char *at(const char *name) {
-  static char paths[8][512];
-  static int next;
-  char *path = paths[next++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 // Errors that a test expects are not shown.
 static enum dvg_status quietly_open(const char *path, const char *schema, int64_t version) {
   struct dvg_artifact *a = NULL;
@@ -97,13 +89,13 @@ static int same_bytes(const char *one, const char *two) {
 
 static void round_trip(void) {
   char digest[DVG_DIGEST_TEXT] = "";
-  write_sample(at("a.h5"), 0, digest);
-  CU_ASSERT_TRUE(dvg_path_exists(at("a.h5")));
-  CU_ASSERT_FALSE(dvg_path_exists(at("a.h5.part")));
+  write_sample(dvg_test_path("a.h5"), 0, digest);
+  CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("a.h5")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("a.h5.part")));
   struct dvg_artifact *a = NULL;
-  CHECK_OK(dvg_artifact_open(&a, at("a.h5"), "weights", 3));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("a.h5"), "weights", 3));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
-  CU_ASSERT_STRING_EQUAL(dvg_artifact_path(a), at("a.h5"));
+  CU_ASSERT_STRING_EQUAL(dvg_artifact_path(a), dvg_test_path("a.h5"));
   CU_ASSERT_STRING_EQUAL(dvg_artifact_schema(a), "weights");
   CU_ASSERT_STRING_EQUAL(dvg_artifact_digest(a), digest);
   CU_ASSERT_EQUAL(strlen(digest), 64);
@@ -146,9 +138,9 @@ static void round_trip(void) {
 }
 
 static void reads_numbers(void) {
-  write_sample(at("n.h5"), 0, NULL);
+  write_sample(dvg_test_path("n.h5"), 0, NULL);
   struct dvg_artifact *a = NULL;
-  CHECK_OK(dvg_artifact_open(&a, at("n.h5"), NULL, 0));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("n.h5"), NULL, 0));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   float w[6] = {0};
   double wide[4] = {0}, one = 0;
@@ -198,14 +190,14 @@ static void reads_numbers(void) {
 
 static void same_content_same_bytes(void) {
   char one[DVG_DIGEST_TEXT] = "1", two[DVG_DIGEST_TEXT] = "2";
-  write_sample(at("one.h5"), 0, one);
+  write_sample(dvg_test_path("one.h5"), 0, one);
   usleep(1100000); // a time stamp would differ
-  write_sample(at("two.h5"), 1, two);
+  write_sample(dvg_test_path("two.h5"), 1, two);
   CU_ASSERT_STRING_EQUAL(one, two);
-  CU_ASSERT_TRUE(same_bytes(at("one.h5"), at("two.h5")));
+  CU_ASSERT_TRUE(same_bytes(dvg_test_path("one.h5"), dvg_test_path("two.h5")));
   // The documented rule, by hand, on a small file.
   struct dvg_artifact *a = NULL;
-  CHECK_OK(dvg_artifact_create(&a, at("rule.h5"), "s", 1, "p", "a = 1\n"));
+  CHECK_OK(dvg_artifact_create(&a, dvg_test_path("rule.h5"), "s", 1, "p", "a = 1\n"));
   CHECK_OK(dvg_artifact_write(a, "x", DVG_U8, 1, (int64_t[]){3}, "abc"));
   CHECK_OK(dvg_artifact_write(a, "B", DVG_TEXT, 1, (int64_t[]){2}, (const char *[]){"hi", ""}));
   CHECK_OK(dvg_artifact_set_real(a, "r", 0.1));
@@ -229,7 +221,7 @@ static void long_settings(void) {
   for (int i = 0; i < N; i++) settings[i] = (char)('a' + i % 26);
   settings[N] = 0;
   struct dvg_artifact *a = NULL;
-  CHECK_OK(dvg_artifact_create(&a, at("long.h5"), "s", 1, "p", settings));
+  CHECK_OK(dvg_artifact_create(&a, dvg_test_path("long.h5"), "s", 1, "p", settings));
   for (int i = 0; i < 300; i++) {
     char name[32];
     snprintf(name, sizeof name, "attribute %d", i);
@@ -238,7 +230,7 @@ static void long_settings(void) {
     CHECK_OK(dvg_artifact_write(a, name, DVG_I32, 1, (int64_t[]){1}, &i));
   }
   CHECK_OK(dvg_artifact_commit(&a, NULL));
-  CHECK_OK(dvg_artifact_open(&a, at("long.h5"), "s", 1));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("long.h5"), "s", 1));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   CHECK_OK(dvg_artifact_get_text(a, "settings", &text));
   CU_ASSERT_TRUE(text && strcmp(text, settings) == 0);
@@ -254,50 +246,51 @@ static void long_settings(void) {
 static void never_half_there(void) {
   struct dvg_artifact *a = NULL;
   char old[DVG_DIGEST_TEXT] = "";
-  write_sample(at("h.h5"), 0, old);
+  write_sample(dvg_test_path("h.h5"), 0, old);
   // Rows are missing: the file that was there stays, no temporary one is left.
-  CHECK_OK(dvg_artifact_create(&a, at("h.h5"), "s", 1, "p", ""));
+  CHECK_OK(dvg_artifact_create(&a, dvg_test_path("h.h5"), "s", 1, "p", ""));
   CHECK_OK(dvg_artifact_define(a, "x", DVG_U8, 1, (int64_t[]){4}));
   CHECK_OK(dvg_artifact_append(a, "x", 3, "abc"));
   EXPECT(dvg_artifact_commit(&a, NULL), DVG_ERROR_INTERNAL);
   CU_ASSERT_PTR_NULL(a);
-  CU_ASSERT_FALSE(dvg_path_exists(at("h.h5.part")));
-  CHECK_OK(quietly_open(at("h.h5"), "weights", 3));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("h.h5.part")));
+  CHECK_OK(quietly_open(dvg_test_path("h.h5"), "weights", 3));
   // Too many rows, twice the same name, undefined: our own mistakes.
-  CHECK_OK(dvg_artifact_create(&a, at("new/deep/i.h5"), "s", 1, "p", ""));
+  CHECK_OK(dvg_artifact_create(&a, dvg_test_path("new/deep/i.h5"), "s", 1, "p", ""));
   CHECK_OK(dvg_artifact_define(a, "x", DVG_U8, 1, (int64_t[]){2}));
   EXPECT(dvg_artifact_append(a, "x", 3, "abc"), DVG_ERROR_INTERNAL);
   EXPECT(dvg_artifact_append(a, "y", 1, "a"), DVG_ERROR_INTERNAL);
   EXPECT(dvg_artifact_define(a, "x", DVG_U8, 1, (int64_t[]){2}), DVG_ERROR_INTERNAL);
   EXPECT(dvg_artifact_set_text(a, "sha256", "mine"), DVG_ERROR_INTERNAL);
-  CU_ASSERT_TRUE(dvg_path_exists(at("new/deep/i.h5.part")));
+  CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("new/deep/i.h5.part")));
   dvg_artifact_discard(&a);
   dvg_artifact_discard(&a);
-  CU_ASSERT_FALSE(dvg_path_exists(at("new/deep/i.h5.part")) || dvg_path_exists(at("new/deep/i.h5")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("new/deep/i.h5.part")) ||
+                  dvg_path_exists(dvg_test_path("new/deep/i.h5")));
   // A stale temporary file, of a run that was killed, is replaced.
-  CHECK_OK(dvg_path_write_text(at("h2.h5.part"), "rubbish"));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("h2.h5.part"), "rubbish"));
   char again[DVG_DIGEST_TEXT] = "";
-  EXPECT(quietly_open(at("h2.h5"), NULL, 0), DVG_ERROR_IO);
-  write_sample(at("h2.h5"), 0, again);
+  EXPECT(quietly_open(dvg_test_path("h2.h5"), NULL, 0), DVG_ERROR_IO);
+  write_sample(dvg_test_path("h2.h5"), 0, again);
   CU_ASSERT_STRING_EQUAL(old, again);
-  CU_ASSERT_TRUE(same_bytes(at("h.h5"), at("h2.h5")));
+  CU_ASSERT_TRUE(same_bytes(dvg_test_path("h.h5"), dvg_test_path("h2.h5")));
 }
 
 static void folders_that_cannot_be_written(void) {
   struct dvg_artifact *a = NULL;
-  CHECK_OK(dvg_path_write_text(at("file"), "x"));
-  EXPECT(dvg_artifact_create(&a, at("file/a.h5"), "s", 1, "p", ""), DVG_ERROR_IO);
+  CHECK_OK(dvg_path_write_text(dvg_test_path("file"), "x"));
+  EXPECT(dvg_artifact_create(&a, dvg_test_path("file/a.h5"), "s", 1, "p", ""), DVG_ERROR_IO);
   EXPECT(dvg_artifact_create(&a, "/proc/none/a.h5", "s", 1, "p", ""), DVG_ERROR_IO);
   EXPECT(dvg_artifact_create(&a, "/proc/a.h5", "s", 1, "p", ""), DVG_ERROR_IO);
-  CHECK_OK(dvg_path_make_folder(at("d.h5/inside")));
-  EXPECT(dvg_artifact_create(&a, at("d.h5"), "s", 1, "p", ""), DVG_ERROR_IO);
+  CHECK_OK(dvg_path_make_folder(dvg_test_path("d.h5/inside")));
+  EXPECT(dvg_artifact_create(&a, dvg_test_path("d.h5"), "s", 1, "p", ""), DVG_ERROR_IO);
   CU_ASSERT_PTR_NULL(a);
-  EXPECT(dvg_path_write_text(at("file/t.txt"), "x"), DVG_ERROR_IO);
-  EXPECT(dvg_path_make_folder(at("file/f")), DVG_ERROR_IO);
-  EXPECT(dvg_path_make_folder(at("file")), DVG_ERROR_IO);
+  EXPECT(dvg_path_write_text(dvg_test_path("file/t.txt"), "x"), DVG_ERROR_IO);
+  EXPECT(dvg_path_make_folder(dvg_test_path("file/f")), DVG_ERROR_IO);
+  EXPECT(dvg_path_make_folder(dvg_test_path("file")), DVG_ERROR_IO);
   // The last step fails: a folder is in the way.
-  EXPECT(dvg_path_write_text(at("d.h5"), "x"), DVG_ERROR_IO);
-  CU_ASSERT_FALSE(dvg_path_exists(at("d.h5.part")));
+  EXPECT(dvg_path_write_text(dvg_test_path("d.h5"), "x"), DVG_ERROR_IO);
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("d.h5.part")));
 }
 
 // Writes a larger file; returns its size, -1 after a failure.
@@ -329,10 +322,10 @@ static int write_under_limits(int64_t whole) {
     small.rlim_cur = (rlim_t)limit;
     setrlimit(RLIMIT_FSIZE, &small);
     enum dvg_status status;
-    int64_t n_bytes = write_larger(at("full.h5"), &status);
+    int64_t n_bytes = write_larger(dvg_test_path("full.h5"), &status);
     setrlimit(RLIMIT_FSIZE, &kept);
     n_bad += status != (limit < whole ? DVG_ERROR_IO : DVG_OK) || n_bytes != (limit < whole ? -1 : whole) ||
-             dvg_path_exists(at("full.h5.part"));
+             dvg_path_exists(dvg_test_path("full.h5.part"));
   }
   return n_bad;
 }
@@ -342,14 +335,15 @@ static int write_under_limits(int64_t whole) {
 // could not close, which the leak checker would report.
 static void disk_full(void) {
   enum dvg_status status;
-  int64_t whole = write_larger(at("whole.h5"), &status);
+  int64_t whole = write_larger(dvg_test_path("whole.h5"), &status);
   CHECK_OK(status);
   fflush(NULL);
   pid_t child = fork();
   if (child == 0) {
     dvg_log_quiet(1);
     int n_bad = write_under_limits(whole);
-    if (write_larger(at("after.h5"), &status) != whole || quietly_open(at("after.h5"), "s", 1) != DVG_OK)
+    if (write_larger(dvg_test_path("after.h5"), &status) != whole ||
+        quietly_open(dvg_test_path("after.h5"), "s", 1) != DVG_OK)
       n_bad++;
 #ifdef __SANITIZE_ADDRESS__
     _exit(n_bad > 100 ? 100 : n_bad);
@@ -363,39 +357,39 @@ static void disk_full(void) {
 }
 
 static void wrong_files(void) {
-  write_sample(at("w.h5"), 0, NULL);
-  CHECK_OK(quietly_open(at("w.h5"), NULL, 0));
-  EXPECT(quietly_open(at("w.h5"), "features", 3), DVG_ERROR_INPUT);
-  EXPECT(quietly_open(at("w.h5"), "weights", 2), DVG_ERROR_INPUT);
-  EXPECT(quietly_open(at("absent.h5"), NULL, 0), DVG_ERROR_IO);
-  CHECK_OK(dvg_path_make_folder(at("folder")));
-  EXPECT(quietly_open(at("folder"), NULL, 0), DVG_ERROR_INPUT);
-  CHECK_OK(dvg_path_write_text(at("t.h5"), "just text"));
-  EXPECT(quietly_open(at("t.h5"), NULL, 0), DVG_ERROR_INPUT);
-  CHECK_OK(dvg_path_write_text(at("t.h5"), ""));
-  EXPECT(quietly_open(at("t.h5"), NULL, 0), DVG_ERROR_INPUT);
-  hid_t f = H5Fcreate(at("plain.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  write_sample(dvg_test_path("w.h5"), 0, NULL);
+  CHECK_OK(quietly_open(dvg_test_path("w.h5"), NULL, 0));
+  EXPECT(quietly_open(dvg_test_path("w.h5"), "features", 3), DVG_ERROR_INPUT);
+  EXPECT(quietly_open(dvg_test_path("w.h5"), "weights", 2), DVG_ERROR_INPUT);
+  EXPECT(quietly_open(dvg_test_path("absent.h5"), NULL, 0), DVG_ERROR_IO);
+  CHECK_OK(dvg_path_make_folder(dvg_test_path("folder")));
+  EXPECT(quietly_open(dvg_test_path("folder"), NULL, 0), DVG_ERROR_INPUT);
+  CHECK_OK(dvg_path_write_text(dvg_test_path("t.h5"), "just text"));
+  EXPECT(quietly_open(dvg_test_path("t.h5"), NULL, 0), DVG_ERROR_INPUT);
+  CHECK_OK(dvg_path_write_text(dvg_test_path("t.h5"), ""));
+  EXPECT(quietly_open(dvg_test_path("t.h5"), NULL, 0), DVG_ERROR_INPUT);
+  hid_t f = H5Fcreate(dvg_test_path("plain.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
   H5Fclose(f);
-  EXPECT(quietly_open(at("plain.h5"), NULL, 0), DVG_ERROR_INPUT);
+  EXPECT(quietly_open(dvg_test_path("plain.h5"), NULL, 0), DVG_ERROR_INPUT);
   // Links out of the file are not followed, wherever they lead.
-  write_sample(at("other.h5"), 0, NULL);
-  f = H5Fopen(at("w.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
-  H5Lcreate_external(at("other.h5"), "/identity", f, "out", H5P_DEFAULT, H5P_DEFAULT);
+  write_sample(dvg_test_path("other.h5"), 0, NULL);
+  f = H5Fopen(dvg_test_path("w.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
+  H5Lcreate_external(dvg_test_path("other.h5"), "/identity", f, "out", H5P_DEFAULT, H5P_DEFAULT);
   H5Fclose(f);
-  EXPECT(quietly_open(at("w.h5"), NULL, 0), DVG_ERROR_INPUT);
+  EXPECT(quietly_open(dvg_test_path("w.h5"), NULL, 0), DVG_ERROR_INPUT);
 }
 
 static void truncated_files(void) {
-  write_sample(at("long.h5"), 0, NULL);
+  write_sample(dvg_test_path("long.h5"), 0, NULL);
   unsigned char *bytes = NULL;
   size_t n = 0;
-  CHECK_OK(dvg_path_read_bytes(at("long.h5"), 1 << 20, &bytes, &n));
+  CHECK_OK(dvg_path_read_bytes(dvg_test_path("long.h5"), 1 << 20, &bytes, &n));
   for (size_t k = 0; k < n; k += 97) {
-    CHECK_OK(dvg_path_write_bytes(at("short.h5"), bytes, k));
-    EXPECT(quietly_open(at("short.h5"), NULL, 0), DVG_ERROR_INPUT);
+    CHECK_OK(dvg_path_write_bytes(dvg_test_path("short.h5"), bytes, k));
+    EXPECT(quietly_open(dvg_test_path("short.h5"), NULL, 0), DVG_ERROR_INPUT);
   }
-  CHECK_OK(dvg_path_write_bytes(at("short.h5"), bytes, n - 1));
-  EXPECT(quietly_open(at("short.h5"), NULL, 0), DVG_ERROR_INPUT);
+  CHECK_OK(dvg_path_write_bytes(dvg_test_path("short.h5"), bytes, n - 1));
+  EXPECT(quietly_open(dvg_test_path("short.h5"), NULL, 0), DVG_ERROR_INPUT);
   dvg_free(&bytes);
 }
 
@@ -432,28 +426,28 @@ static void verify_finds_changes(void) {
       {"w.h5 4567", "w.h5 4568", 9}, {"fc.weight", "fc.Weight", 9},
   };
   for (size_t k = 0; k < sizeof changes / sizeof changes[0]; k++) {
-    write_sample(at("v.h5"), 0, NULL);
-    CHECK_OK(verify_quietly(at("v.h5")));
-    change_bytes(at("v.h5"), changes[k].from, changes[k].to, changes[k].n);
-    EXPECT(verify_quietly(at("v.h5")), DVG_ERROR_INPUT);
+    write_sample(dvg_test_path("v.h5"), 0, NULL);
+    CHECK_OK(verify_quietly(dvg_test_path("v.h5")));
+    change_bytes(dvg_test_path("v.h5"), changes[k].from, changes[k].to, changes[k].n);
+    EXPECT(verify_quietly(dvg_test_path("v.h5")), DVG_ERROR_INPUT);
   }
   // Added and removed things.
   for (int k = 0; k < 3; k++) {
-    write_sample(at("v.h5"), 0, NULL);
-    hid_t f = H5Fopen(at("v.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
+    write_sample(dvg_test_path("v.h5"), 0, NULL);
+    hid_t f = H5Fopen(dvg_test_path("v.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
     if (k == 0) H5Ldelete(f, "identity", H5P_DEFAULT);
     if (k == 1) H5Adelete(f, "rate");
     if (k == 2) H5Lcopy(f, "identity", f, "more", H5P_DEFAULT, H5P_DEFAULT);
     H5Fclose(f);
-    EXPECT(verify_quietly(at("v.h5")), DVG_ERROR_INPUT);
+    EXPECT(verify_quietly(dvg_test_path("v.h5")), DVG_ERROR_INPUT);
   }
 }
 
 // A dataset that says it is far larger than the file.
 static void claims_too_much(void) {
-  write_sample(at("c.h5"), 0, NULL);
-  CHECK_OK(dvg_path_write_text(at("secret.txt"), "a secret"));
-  hid_t f = H5Fopen(at("c.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
+  write_sample(dvg_test_path("c.h5"), 0, NULL);
+  CHECK_OK(dvg_path_write_text(dvg_test_path("secret.txt"), "a secret"));
+  hid_t f = H5Fopen(dvg_test_path("c.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
   hsize_t huge[2] = {1ull << 40, 1000}, chunk[2] = {1000, 1000}, small = 100000;
   hid_t space = H5Screate_simple(2, huge, NULL), dcpl = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_chunk(dcpl, 2, chunk);
@@ -472,7 +466,7 @@ static void claims_too_much(void) {
   H5Dclose(H5Dcreate2(f, "texts", text, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   H5Pclose(dcpl);
   dcpl = H5Pcreate(H5P_DATASET_CREATE);
-  H5Pset_external(dcpl, at("secret.txt"), 0, 8);
+  H5Pset_external(dcpl, dvg_test_path("secret.txt"), 0, 8);
   H5Sclose(space);
   small = 8;
   space = H5Screate_simple(1, &small, NULL);
@@ -483,7 +477,7 @@ static void claims_too_much(void) {
   H5Pclose(dcpl);
   H5Fclose(f);
   struct dvg_artifact *a = NULL;
-  CHECK_OK(dvg_artifact_open(&a, at("c.h5"), NULL, 0));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("c.h5"), NULL, 0));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   static const char *const names[] = {"sparse", "late", "packed", "elsewhere"};
   for (int k = 0; k < 4; k++) {
@@ -509,12 +503,12 @@ static void same_string_many_times(void) {
   memset(longest, 'x', LONG);
   longest[LONG] = 0;
   for (int i = 0; i < N; i++) texts[i] = i ? "" : longest;
-  CHECK_OK(dvg_artifact_create(&a, at("s.h5"), "s", 1, "p", ""));
+  CHECK_OK(dvg_artifact_create(&a, dvg_test_path("s.h5"), "s", 1, "p", ""));
   CHECK_OK(dvg_artifact_write(a, "t", DVG_TEXT, 1, (int64_t[]){N}, texts));
   CHECK_OK(dvg_artifact_commit(&a, NULL));
   unsigned char *bytes = NULL;
   size_t n = 0;
-  CHECK_OK(dvg_path_read_bytes(at("s.h5"), 1 << 20, &bytes, &n));
+  CHECK_OK(dvg_path_read_bytes(dvg_test_path("s.h5"), 1 << 20, &bytes, &n));
   // The dataset's first entry: length 60000, then the address and the index of the string, 12 bytes.
   static const unsigned char length[4] = {LONG & 255, LONG >> 8 & 255, LONG >> 16, 0};
   unsigned char *entry = bytes ? memmem(bytes, n, length, 4) : NULL;
@@ -522,8 +516,8 @@ static void same_string_many_times(void) {
     entry = memmem(entry + 1, n - (size_t)(entry + 1 - bytes), length, 4);
   CU_ASSERT_PTR_NOT_NULL(entry);
   for (int i = 1; i < N && entry && entry + 16 * (i + 1) < bytes + n; i++) memcpy(entry + 16 * i, entry, 16);
-  CHECK_OK(dvg_path_write_bytes(at("s.h5"), bytes, n));
-  CHECK_OK(dvg_artifact_open(&a, at("s.h5"), NULL, 0));
+  CHECK_OK(dvg_path_write_bytes(dvg_test_path("s.h5"), bytes, n));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("s.h5"), NULL, 0));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   char **read = NULL;
   int64_t count = 0;
@@ -542,10 +536,10 @@ static enum dvg_status collect(const char *name, int is_attribute, void *context
 }
 
 static void visits_all(void) {
-  write_sample(at("e.h5"), 1, NULL);
+  write_sample(dvg_test_path("e.h5"), 1, NULL);
   struct dvg_artifact *a = NULL;
   char names[512] = "";
-  CHECK_OK(dvg_artifact_open(&a, at("e.h5"), NULL, 0));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("e.h5"), NULL, 0));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   CU_ASSERT_EQUAL(dvg_artifact_each(a, collect, names), DVG_STOPPED);
   CU_ASSERT_STRING_EQUAL(names, "@dvg_schema @dvg_version @inputs @net @program @rate @seed @settings @sha256 "
@@ -564,20 +558,20 @@ static void paths(void) {
   CHECK_OK(dvg_path_folder(&folder, "/c.h5"));
   CU_ASSERT_STRING_EQUAL(folder, "/");
   dvg_free(&folder);
-  CHECK_OK(dvg_path_make_folder(at("x/y//z/")));
-  CHECK_OK(dvg_path_make_folder(at("x/y")));
-  CHECK_OK(dvg_path_write_text(at("x/y/z/t.txt"), "one\n"));
-  CHECK_OK(dvg_path_write_text(at("x/y/z/t.txt"), "two\n"));
-  CHECK_OK(dvg_path_read_text(at("x/y/z/t.txt"), 4, &text));
+  CHECK_OK(dvg_path_make_folder(dvg_test_path("x/y//z/")));
+  CHECK_OK(dvg_path_make_folder(dvg_test_path("x/y")));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("x/y/z/t.txt"), "one\n"));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("x/y/z/t.txt"), "two\n"));
+  CHECK_OK(dvg_path_read_text(dvg_test_path("x/y/z/t.txt"), 4, &text));
   CU_ASSERT_STRING_EQUAL(text, "two\n");
   dvg_free(&text);
-  EXPECT(dvg_path_read_text(at("x/y/z/t.txt"), 3, &text), DVG_ERROR_INPUT);
-  EXPECT(dvg_path_read_text(at("x/y"), 100, &text), DVG_ERROR_INPUT);
-  EXPECT(dvg_path_read_text(at("x/none"), 100, &text), DVG_ERROR_IO);
-  CHECK_OK(dvg_path_write_bytes(at("x/nul"), "a\0b", 3));
-  EXPECT(dvg_path_read_text(at("x/nul"), 100, &text), DVG_ERROR_INPUT);
+  EXPECT(dvg_path_read_text(dvg_test_path("x/y/z/t.txt"), 3, &text), DVG_ERROR_INPUT);
+  EXPECT(dvg_path_read_text(dvg_test_path("x/y"), 100, &text), DVG_ERROR_INPUT);
+  EXPECT(dvg_path_read_text(dvg_test_path("x/none"), 100, &text), DVG_ERROR_IO);
+  CHECK_OK(dvg_path_write_bytes(dvg_test_path("x/nul"), "a\0b", 3));
+  EXPECT(dvg_path_read_text(dvg_test_path("x/nul"), 100, &text), DVG_ERROR_INPUT);
   CU_ASSERT_PTR_NULL(text);
-  CU_ASSERT_FALSE(dvg_path_exists(at("x/y/z/t.txt.part")) || dvg_path_exists(at("x")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("x/y/z/t.txt.part")) || dvg_path_exists(dvg_test_path("x")));
 }
 
 static void write_named(const char *path, const char *name, int aside, char digest[DVG_DIGEST_TEXT]) {
@@ -591,17 +585,17 @@ static void write_named(const char *path, const char *name, int aside, char dige
 // What stands aside is no part of the content digest; that it is there is, and damage to it is found.
 static void aside(void) {
   static char digest[4][DVG_DIGEST_TEXT];
-  write_named(at("aside.h5"), "the name of an image", 1, digest[0]);
-  write_named(at("other.h5"), "another name, longer", 1, digest[1]);
-  write_named(at("counted.h5"), "the name of an image", 0, digest[2]);
-  write_named(at("counted_other.h5"), "another name, longer", 0, digest[3]);
+  write_named(dvg_test_path("aside.h5"), "the name of an image", 1, digest[0]);
+  write_named(dvg_test_path("other.h5"), "another name, longer", 1, digest[1]);
+  write_named(dvg_test_path("counted.h5"), "the name of an image", 0, digest[2]);
+  write_named(dvg_test_path("counted_other.h5"), "another name, longer", 0, digest[3]);
   CU_ASSERT_STRING_EQUAL(digest[0], digest[1]);
   CU_ASSERT_STRING_NOT_EQUAL(digest[0], digest[2]);
   CU_ASSERT_STRING_NOT_EQUAL(digest[2], digest[3]);
-  CHECK_OK(verify_quietly(at("aside.h5")));
-  CHECK_OK(verify_quietly(at("other.h5")));
-  change_bytes(at("aside.h5"), "the name of", "The name of", 11);
-  EXPECT(verify_quietly(at("aside.h5")), DVG_ERROR_INPUT);
+  CHECK_OK(verify_quietly(dvg_test_path("aside.h5")));
+  CHECK_OK(verify_quietly(dvg_test_path("other.h5")));
+  change_bytes(dvg_test_path("aside.h5"), "the name of", "The name of", 11);
+  EXPECT(verify_quietly(dvg_test_path("aside.h5")), DVG_ERROR_INPUT);
 }
 
 const struct dvg_test dvg_tests[] = {{"round trip", round_trip},

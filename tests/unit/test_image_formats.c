@@ -39,12 +39,9 @@ static enum dvg_status decode(struct dvg_image *image, size_t n) {
 // Refused, with a message that has `said` in it.
 static void refused(size_t n, const char *said) {
   struct dvg_image image = {0};
-  static char heard[4096];
-  FILE *kept = stderr, *memory = fmemopen(heard, sizeof heard, "w");
-  stderr = memory;
+  dvg_test_listen();
   enum dvg_status status = decode(&image, n);
-  stderr = kept;
-  fclose(memory);
+  const char *heard = dvg_test_heard();
   CU_ASSERT_EQUAL(status, DVG_ERROR_INPUT);
   CU_ASSERT_PTR_NULL(image.pixels);
   int right = strstr(heard, said) && strstr(heard, "test: ");

@@ -2,42 +2,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 #include "io/images.h"
 #include "tests/check.h"
 
-static char *at(const char *name) {
-  static char paths[8][512];
-  static int next;
-  char *path = paths[next++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 // Reads `text` as a list. Errors are kept: what was said is compared with `said` (a part of it), NULL: no
 // error.
 static enum dvg_status read_list(struct dvg_list *list, const char *text, const char *domains,
                                  const char *where, const char *said) {
-  CHECK_OK(dvg_path_write_text(at("list.txt"), text));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("list.txt"), text));
   struct dvg_list_filter filter = {domains, where};
-  fflush(stderr);
-  int kept = dup(STDERR_FILENO);
-  FILE *f = said ? freopen(at("said"), "w", stderr) : NULL;
-  enum dvg_status status = dvg_list_read(list, at("list.txt"), &filter);
-  if (f) {
-    fflush(stderr);
-    dup2(kept, STDERR_FILENO);
-    char *heard = NULL;
-    CHECK_OK(dvg_path_read_text(at("said"), 1 << 20, &heard));
-    int right = heard && strstr(heard, said) && strchr(heard, '\n') == heard + strlen(heard) - 1;
-    if (!right) fprintf(stderr, "wanted '%s', heard: %s", said, heard);
-    CU_ASSERT_TRUE(right);
-    dvg_free(&heard);
-  }
-  close(kept);
+  if (said) dvg_test_listen();
+  enum dvg_status status = dvg_list_read(list, dvg_test_path("list.txt"), &filter);
+  if (said) CU_ASSERT_TRUE(dvg_test_heard_line(said));
   return status;
 }
 
@@ -61,7 +40,7 @@ static void plain(void) {
   CU_ASSERT_FALSE(list.rows[0].has_landmarks);
   char *path = NULL;
   CHECK_OK(dvg_list_path(&path, &list, 0));
-  CU_ASSERT_STRING_EQUAL(path, at("a/1.png"));
+  CU_ASSERT_STRING_EQUAL(path, dvg_test_path("a/1.png"));
   dvg_free(&path);
   CHECK_OK(dvg_list_path(&path, &list, 1));
   CU_ASSERT_STRING_EQUAL(path, "/b/2.jpg");
@@ -172,10 +151,10 @@ static void hostile_text(void) {
   refused(text, "", "", DVG_ERROR_INPUT, "list.txt:1: too many columns");
   free(text);
   struct dvg_list list = {0};
-  CHECK_OK(dvg_path_write_bytes(at("nul.txt"), "a.png 1\nb\0 2\n", 13));
+  CHECK_OK(dvg_path_write_bytes(dvg_test_path("nul.txt"), "a.png 1\nb\0 2\n", 13));
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_list_read(&list, at("nul.txt"), NULL), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_list_read(&list, at("none.txt"), NULL), DVG_ERROR_IO);
+  CU_ASSERT_EQUAL(dvg_list_read(&list, dvg_test_path("nul.txt"), NULL), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_list_read(&list, dvg_test_path("none.txt"), NULL), DVG_ERROR_IO);
   dvg_log_quiet(0);
 }
 
@@ -199,13 +178,13 @@ static void scans_folders(void) {
                                       "d/NIR/A/1.png",   "d/VIS/A/1.png",     "d/VIS/B/1.png"};
   for (int i = 0; i < 9; i++) {
     char *folder = NULL;
-    CHECK_OK(dvg_path_folder(&folder, at(files[i])));
+    CHECK_OK(dvg_path_folder(&folder, dvg_test_path(files[i])));
     CHECK_OK(dvg_path_make_folder(folder));
-    CHECK_OK(dvg_path_write_text(at(files[i]), ""));
+    CHECK_OK(dvg_path_write_text(dvg_test_path(files[i]), ""));
     dvg_free(&folder);
   }
   struct dvg_list list = {0};
-  CHECK_OK(dvg_list_scan(&list, at("s"), NULL));
+  CHECK_OK(dvg_list_scan(&list, dvg_test_path("s"), NULL));
   CU_ASSERT_TRUE_FATAL(list.n_rows == 3 && list.n_people == 2);
   CU_ASSERT_STRING_EQUAL(list.rows[0].path, "Ann Lee/9.jpg");
   CU_ASSERT_STRING_EQUAL(list.rows[1].path, "Bob/1.jpeg");
@@ -214,22 +193,24 @@ static void scans_folders(void) {
   CU_ASSERT_STRING_EQUAL(list.domains[0], "VIS");
   char *path = NULL;
   CHECK_OK(dvg_list_path(&path, &list, 2));
-  CU_ASSERT_STRING_EQUAL(path, at("s/Bob/2.PNG"));
+  CU_ASSERT_STRING_EQUAL(path, dvg_test_path("s/Bob/2.PNG"));
   dvg_free(&path);
   dvg_list_free(&list);
-  CHECK_OK(dvg_list_scan(&list, at("s"), &(struct dvg_list_filter){"SKETCH", ""}));
+  CHECK_OK(dvg_list_scan(&list, dvg_test_path("s"), &(struct dvg_list_filter){"SKETCH", ""}));
   CU_ASSERT_TRUE(list.n_rows == 3 && strcmp(list.domains[0], "SKETCH") == 0);
   dvg_list_free(&list);
-  CHECK_OK(dvg_list_scan(&list, at("d"), &(struct dvg_list_filter){"VIS,NIR", ""}));
+  CHECK_OK(dvg_list_scan(&list, dvg_test_path("d"), &(struct dvg_list_filter){"VIS,NIR", ""}));
   CU_ASSERT_TRUE_FATAL(list.n_rows == 3 && list.n_people == 2 && list.n_domains == 2);
   CU_ASSERT_STRING_EQUAL(list.rows[2].path, "NIR/A/1.png");
   CU_ASSERT_TRUE(list.rows[2].identity == 0 && list.rows[2].domain == 1);
   dvg_list_free(&list);
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_list_scan(&list, at("d"), &(struct dvg_list_filter){"VIS,UV", ""}), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_list_scan(&list, at("d"), NULL), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_list_scan(&list, at("none"), NULL), DVG_ERROR_IO);
-  CU_ASSERT_EQUAL(dvg_list_scan(&list, at("s"), &(struct dvg_list_filter){"", "a=b"}), DVG_ERROR_USAGE);
+  CU_ASSERT_EQUAL(dvg_list_scan(&list, dvg_test_path("d"), &(struct dvg_list_filter){"VIS,UV", ""}),
+                  DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_list_scan(&list, dvg_test_path("d"), NULL), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_list_scan(&list, dvg_test_path("none"), NULL), DVG_ERROR_IO);
+  CU_ASSERT_EQUAL(dvg_list_scan(&list, dvg_test_path("s"), &(struct dvg_list_filter){"", "a=b"}),
+                  DVG_ERROR_USAGE);
   dvg_log_quiet(0);
 }
 
@@ -255,8 +236,8 @@ static void write_set(const char *path, int fault) {
 
 static void packed_set(void) {
   struct dvg_image_set set = {0};
-  write_set(at("set.h5"), 0);
-  CHECK_OK(dvg_image_set_open(&set, at("set.h5")));
+  write_set(dvg_test_path("set.h5"), 0);
+  CHECK_OK(dvg_image_set_open(&set, dvg_test_path("set.h5")));
   CU_ASSERT_PTR_NOT_NULL_FATAL(set.file);
   CU_ASSERT_TRUE(set.N == 3 && set.H == 2 && set.W == 2 && set.C == 3 && set.n_people == 2 &&
                  set.n_domains == 2);
@@ -273,8 +254,8 @@ static void packed_set(void) {
   CU_ASSERT_EQUAL(dvg_image_set_read(&set, 2, 2, pixels), DVG_ERROR_INPUT);
   dvg_image_set_close(&set);
   for (int fault = 1; fault <= 7; fault++) {
-    write_set(at("bad.h5"), fault);
-    enum dvg_status status = dvg_image_set_open(&set, at("bad.h5"));
+    write_set(dvg_test_path("bad.h5"), fault);
+    enum dvg_status status = dvg_image_set_open(&set, dvg_test_path("bad.h5"));
     CU_ASSERT_EQUAL(status, fault == 3 ? DVG_OK : DVG_ERROR_INPUT); // 2x6 gray is just another shape
     dvg_image_set_close(&set);
   }

@@ -14,12 +14,6 @@
 #include "io/lock.h"
 #include "tests/check.h"
 
-static const char *file(const char *name) {
-  static char path[600];
-  snprintf(path, sizeof path, "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 static volatile int n_lost, stopping;
 static void lost(void) {
   n_lost++;
@@ -36,17 +30,9 @@ static struct dvg_lock_settings settings(void) {
 // What is said on standard error while it is taken, in `said`; errors of a refusal belong to it.
 static enum dvg_status take(struct dvg_lock **l, char *said, size_t n_bytes) {
   struct dvg_lock_settings s = settings();
-  fflush(stderr);
-  int before = dup(2), fd = open(file("said"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-  dup2(fd, 2);
+  dvg_test_listen();
   enum dvg_status status = dvg_lock_take(l, &s);
-  fflush(stderr);
-  dup2(before, 2);
-  close(before);
-  ssize_t n = pread(fd, said, n_bytes - 1, 0);
-  said[n > 0 ? n : 0] = 0;
-  close(fd);
-  unlink(file("said"));
+  snprintf(said, n_bytes, "%s", dvg_test_heard());
   return status;
 }
 
@@ -69,10 +55,10 @@ static void takes_and_leaves_nothing(void) {
   CHECK_OK(take(&l, said, sizeof said));
   CU_ASSERT_PTR_NOT_NULL(l);
   CU_ASSERT_STRING_EQUAL(said, "");
-  CU_ASSERT_TRUE(dvg_path_exists(file("dvg.lock")));
+  CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("dvg.lock")));
   dvg_lock_release(&l);
   CU_ASSERT_PTR_NULL(l);
-  CU_ASSERT_FALSE(dvg_path_exists(file("dvg.lock")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("dvg.lock")));
   nothing_is_left();
   dvg_lock_release(&l);
 }
@@ -111,13 +97,13 @@ static void is_refused_while_the_first_lives(void) {
 static void another_process_of_its_number_is_not_it(void) {
   char *text = NULL, other[1024];
   pid_t child = holder(1);
-  CHECK_OK(dvg_path_read_text(file("dvg.lock"), 2000, &text));
+  CHECK_OK(dvg_path_read_text(dvg_test_path("dvg.lock"), 2000, &text));
   kill(child, SIGKILL);
   waitpid(child, NULL, 0);
   // The same, but of this living process, which was started at another time.
   snprintf(other, sizeof other, "%.*spid %d%s", (int)(strstr(text, "pid ") - text), text, (int)getpid(),
            strchr(strstr(text, "pid "), '\n'));
-  CHECK_OK(dvg_path_write_text(file("dvg.lock"), other));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.lock"), other));
   struct dvg_lock *l = NULL;
   CHECK_OK(take(&l, other, sizeof other));
   dvg_lock_release(&l);
@@ -131,7 +117,7 @@ static void another_process_of_its_number_is_not_it(void) {
 static void one_elsewhere_is_dead_after_six_beats(void) {
   struct dvg_lock *l = NULL;
   char said[1024];
-  CHECK_OK(dvg_path_write_text(file("dvg.lock"), ELSEWHERE("0.05")));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.lock"), ELSEWHERE("0.05")));
   double start = dvg_seconds();
   CHECK_OK(take(&l, said, sizeof said));
   CU_ASSERT_TRUE(dvg_seconds() - start >= 0.3);
@@ -139,16 +125,16 @@ static void one_elsewhere_is_dead_after_six_beats(void) {
 }
 
 static void one_elsewhere_lives_by_its_touches(void) {
-  CHECK_OK(dvg_path_write_text(file("dvg.lock"),
+  CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.lock"),
                                ELSEWHERE("10"))); // a busy machine may take a while to the first touch
   pid_t child = fork();
   for (int i = 0; child == 0; i++) {
     struct timespec when[2] = {{i, 0}, {i, 0}}; // whatever its clock says
-    utimensat(AT_FDCWD, file("dvg.lock"), when, 0);
+    utimensat(AT_FDCWD, dvg_test_path("dvg.lock"), when, 0);
     usleep(20000);
   }
   refuses(": is being written by dvg-generate, process 1 on node7, since 2026-01-01T00:00:00Z");
-  CU_ASSERT_TRUE(dvg_path_exists(file("dvg.lock")));
+  CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("dvg.lock")));
   kill(child, SIGKILL);
   waitpid(child, NULL, 0);
   stopping = 1;
@@ -156,7 +142,7 @@ static void one_elsewhere_lives_by_its_touches(void) {
   char said[1024];
   CU_ASSERT_EQUAL(take(&l, said, sizeof said), DVG_STOPPED);
   stopping = 0;
-  unlink(file("dvg.lock"));
+  unlink(dvg_test_path("dvg.lock"));
 }
 
 static void any_content_will_do(void) {
@@ -165,13 +151,13 @@ static void any_content_will_do(void) {
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     struct dvg_lock *l = NULL;
     char said[1024];
-    CHECK_OK(dvg_path_write_text(file("dvg.lock"), texts[i]));
+    CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.lock"), texts[i]));
     stopping = i == 0; // its first line isn't a beat of ours: a minute to wait
     CU_ASSERT_EQUAL(take(&l, said, sizeof said), i == 0 ? DVG_STOPPED : DVG_OK);
     stopping = 0;
     dvg_lock_release(&l);
   }
-  unlink(file("dvg.lock"));
+  unlink(dvg_test_path("dvg.lock"));
 }
 
 static void it_beats(void) {
@@ -179,10 +165,10 @@ static void it_beats(void) {
   char said[1024];
   struct stat first, later;
   CHECK_OK(take(&l, said, sizeof said));
-  CU_ASSERT_EQUAL(stat(file("dvg.lock"), &first), 0);
+  CU_ASSERT_EQUAL(stat(dvg_test_path("dvg.lock"), &first), 0);
   do {
     usleep(20000);
-    CU_ASSERT_EQUAL(stat(file("dvg.lock"), &later), 0);
+    CU_ASSERT_EQUAL(stat(dvg_test_path("dvg.lock"), &later), 0);
   } while (later.st_mtim.tv_sec == first.st_mtim.tv_sec &&
            later.st_mtim.tv_nsec == first.st_mtim.tv_nsec); // or the runner's limit
   dvg_lock_release(&l);
@@ -196,14 +182,14 @@ static void says_when_it_is_lost(void) {
   usleep(120000);
   CU_ASSERT_EQUAL(n_lost, 0);
   dvg_log_quiet(1);
-  CHECK_OK(dvg_path_write_text(file("dvg.lock"), ELSEWHERE("0.05")));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.lock"), ELSEWHERE("0.05")));
   while (!n_lost) usleep(20000);
   usleep(120000);
   dvg_log_quiet(0);
   CU_ASSERT_EQUAL(n_lost, 1);
   dvg_lock_release(&l);
-  CU_ASSERT_TRUE(dvg_path_exists(file("dvg.lock"))); // it is the other one's
-  unlink(file("dvg.lock"));
+  CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("dvg.lock"))); // it is the other one's
+  unlink(dvg_test_path("dvg.lock"));
 }
 
 // Tries to take it when `go` ends, answers with one byte, and holds what it has until `end` ends.
@@ -248,7 +234,7 @@ static void one_of_many_wins(void) {
     for (int i = 0; i < N; i++) waitpid(child[i], NULL, 0);
     CU_ASSERT_EQUAL(n_won, 1);
     CU_ASSERT_EQUAL(n_refused, N - 1);
-    unlink(file("dvg.lock"));
+    unlink(dvg_test_path("dvg.lock"));
     nothing_is_left();
   }
 }
@@ -258,12 +244,12 @@ static void claims_of_dead_ones_are_no_hindrance(void) {
   char *text = NULL, digest[DVG_DIGEST_TEXT], said[1024], name[128] = "dvg.lock";
   struct dvg_lock *l = NULL;
   waitpid(holder(0), NULL, 0);
-  CHECK_OK(dvg_path_read_text(file("dvg.lock"), 2000, &text));
+  CHECK_OK(dvg_path_read_text(dvg_test_path("dvg.lock"), 2000, &text));
   CHECK_OK(dvg_digest_of(digest, text, strlen(text)));
   for (int i = 0; i < 2; i++) {
     size_t n = strlen(name);
     snprintf(name + n, sizeof name - n, ".%.16s.part", digest);
-    CHECK_OK(dvg_path_write_text(file(name), text)); // the same text, so the same digest
+    CHECK_OK(dvg_path_write_text(dvg_test_path(name), text)); // the same text, so the same digest
   }
   CHECK_OK(take(&l, said, sizeof said));
   dvg_lock_release(&l);
@@ -290,8 +276,8 @@ static void parts_live_side_by_side(void) {
   CU_ASSERT_EQUAL(take_part(&c, 1, 2), DVG_ERROR_IO); // may have the same shards
   CU_ASSERT_EQUAL(take_part(&c, 0, 0), DVG_ERROR_IO);
   CU_ASSERT_PTR_NULL(c);
-  CU_ASSERT_FALSE(dvg_path_exists(file("dvg.part-1-of-2.lock"))); // a refused one leaves nothing
-  CU_ASSERT_FALSE(dvg_path_exists(file("dvg.lock")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("dvg.part-1-of-2.lock"))); // a refused one leaves nothing
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("dvg.lock")));
   dvg_lock_release(&a);
   CU_ASSERT_EQUAL(take_part(&c, 0, 0), DVG_ERROR_IO);
   dvg_lock_release(&b);
@@ -306,14 +292,14 @@ static void dead_parts_are_no_hindrance(void) {
   char *text = NULL;
   struct dvg_lock *a = NULL;
   waitpid(holder(0), NULL, 0);
-  CHECK_OK(dvg_path_read_text(file("dvg.lock"), 2000, &text));
-  CHECK_OK(dvg_path_write_text(file("dvg.part-2-of-3.lock"), text));
+  CHECK_OK(dvg_path_read_text(dvg_test_path("dvg.lock"), 2000, &text));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.part-2-of-3.lock"), text));
   CHECK_OK(take_part(&a, 1, 4)); // beside a dead whole and a dead part of another number
   dvg_lock_release(&a);
-  CU_ASSERT_TRUE(dvg_path_exists(file("dvg.part-2-of-3.lock")));
+  CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("dvg.part-2-of-3.lock")));
   CHECK_OK(take_part(&a, 2, 3)); // in its place
   dvg_lock_release(&a);
-  CHECK_OK(dvg_path_write_text(file("dvg.part-2-of-3.lock"), text));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.part-2-of-3.lock"), text));
   CHECK_OK(take_part(&a, 0, 0));
   dvg_lock_release(&a);
   nothing_is_left();
@@ -336,19 +322,19 @@ static void is_seen_from_outside(void) {
   CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 1);
   CU_ASSERT_TRUE(n_alive == 0 && !h.alive && h.pid == child);
   // Elsewhere, by when it was touched; one that lives comes first.
-  CHECK_OK(dvg_path_write_text(file("dvg.part-2-of-3.lock"), ELSEWHERE("10")));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.part-2-of-3.lock"), ELSEWHERE("10")));
   CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 2);
   CU_ASSERT_TRUE(n_alive == 1 && h.alive && h.pid == 1);
   CU_ASSERT_STRING_EQUAL(h.host, "node7");
   CU_ASSERT_STRING_EQUAL(h.since, "2026-01-01T00:00:00Z");
-  utimensat(AT_FDCWD, file("dvg.part-2-of-3.lock"), old, 0);
+  utimensat(AT_FDCWD, dvg_test_path("dvg.part-2-of-3.lock"), old, 0);
   CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 2);
   CU_ASSERT_TRUE(n_alive == 0 && !h.alive);
-  CHECK_OK(dvg_path_write_text(file("dvg.lock.part"), ELSEWHERE("10"))); // no lock
+  CHECK_OK(dvg_path_write_text(dvg_test_path("dvg.lock.part"), ELSEWHERE("10"))); // no lock
   CU_ASSERT_EQUAL(dvg_lock_look(&h, &n_alive, dvg_test_folder()), 2);
-  unlink(file("dvg.lock.part"));
-  unlink(file("dvg.part-2-of-3.lock"));
-  unlink(file("dvg.lock"));
+  unlink(dvg_test_path("dvg.lock.part"));
+  unlink(dvg_test_path("dvg.part-2-of-3.lock"));
+  unlink(dvg_test_path("dvg.lock"));
   nothing_is_left();
 }
 

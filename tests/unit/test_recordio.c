@@ -9,14 +9,6 @@
 #include "io/recordio.h"
 #include "tests/check.h"
 
-static char *at(const char *name) {
-  static char paths[8][512];
-  static int next;
-  char *path = paths[next++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 // ---- files made by hand, byte by byte
 
 static unsigned char made[4096];
@@ -70,29 +62,20 @@ static void range(uint32_t id, float first, float end) {
 }
 
 static void save(const char *index) {
-  CHECK_OK(dvg_path_write_bytes(at("a.rec"), made, n_made));
-  unlink(at("a.idx"));
-  if (index) CHECK_OK(dvg_path_write_text(at("a.idx"), index));
+  CHECK_OK(dvg_path_write_bytes(dvg_test_path("a.rec"), made, n_made));
+  unlink(dvg_test_path("a.idx"));
+  if (index) CHECK_OK(dvg_path_write_text(dvg_test_path("a.idx"), index));
   n_made = 0;
 }
 
 // Opens what was saved and expects an error that says `said`.
 static void refused(enum dvg_status wanted, const char *said) {
   struct dvg_recordio r = {0};
-  fflush(stderr);
-  int kept = dup(STDERR_FILENO);
-  FILE *f = freopen(at("said"), "w", stderr);
-  enum dvg_status status = dvg_recordio_open(&r, at("a.rec"));
-  fflush(stderr);
-  dup2(kept, STDERR_FILENO);
-  close(kept);
-  char *heard = NULL;
-  CHECK_OK(dvg_path_read_text(at("said"), 1 << 20, &heard));
-  int right = f && heard && strstr(heard, said) && strchr(heard, '\n') == heard + strlen(heard) - 1;
-  if (!right || status != wanted) fprintf(stderr, "wanted %d '%s', got %d: %s", wanted, said, status, heard);
-  CU_ASSERT_TRUE(right && status == wanted);
+  dvg_test_listen();
+  enum dvg_status status = dvg_recordio_open(&r, dvg_test_path("a.rec"));
+  CU_ASSERT_TRUE(dvg_test_heard_line(said));
+  CU_ASSERT_EQUAL(status, wanted);
   CU_ASSERT_PTR_NULL(r.path);
-  dvg_free(&heard);
 }
 
 static void holds(const struct dvg_recordio *r, int64_t i, int64_t key, int64_t identity, const void *bytes,
@@ -120,7 +103,7 @@ static void plain(void) {
   put("four", 4);
   image(0, 32, "x");
   save(NULL);
-  CHECK_OK(dvg_recordio_open(&r, at("a.rec")));
+  CHECK_OK(dvg_recordio_open(&r, dvg_test_path("a.rec")));
   CU_ASSERT_EQUAL(r.n_images, 3);
   CU_ASSERT_EQUAL(r.n_people_records, 0);
   holds(&r, 0, 30, 7, "first", 5);
@@ -152,7 +135,7 @@ static void parts(void) {
   header(0, 3, 2);
   part(3, 0);
   save(NULL);
-  CHECK_OK(dvg_recordio_open(&r, at("a.rec")));
+  CHECK_OK(dvg_recordio_open(&r, dvg_test_path("a.rec")));
   CU_ASSERT_EQUAL_FATAL(r.n_images, 3);
   memcpy(wanted, "abcd", 4);
   memcpy(wanted + 4, magic, 4);
@@ -170,7 +153,7 @@ static void indexed(void) {
   image(2, 0, "bbbb");
   image(3, 0, "cccc");
   save("12\t72\n\n10\t0\r\n"); // not in the file's order, not all of it
-  CHECK_OK(dvg_recordio_open(&r, at("a.rec")));
+  CHECK_OK(dvg_recordio_open(&r, dvg_test_path("a.rec")));
   CU_ASSERT_EQUAL_FATAL(r.n_images, 2);
   holds(&r, 0, 10, 1, "aaaa", 4);
   holds(&r, 1, 12, 3, "cccc", 4);
@@ -189,7 +172,7 @@ static void insightface(void) {
     range(4, 1, 3);
     range(5, 3, 4);
     save(NULL);
-    CHECK_OK(dvg_recordio_open(&r, at("a.rec")));
+    CHECK_OK(dvg_recordio_open(&r, dvg_test_path("a.rec")));
     CU_ASSERT_TRUE_FATAL(r.n_images == 3 && r.n_people_records == 2);
     holds(&r, 0, 1, 0, "a", 1);
     holds(&r, 2, 3, 1, "c", 1);
@@ -305,7 +288,7 @@ static void broken_ranges(void) {
 }
 
 static void no_file(void) {
-  unlink(at("a.rec"));
+  unlink(dvg_test_path("a.rec"));
   refused(DVG_ERROR_IO, "a.rec: cannot open: No such file");
 }
 
@@ -316,15 +299,15 @@ static void changed(void) {
   size_t first;
   image(1, 0, "aaaa");
   save(NULL);
-  CHECK_OK(dvg_recordio_open(&r, at("a.rec")));
-  FILE *f = fopen(at("a.rec"), "r+b");
+  CHECK_OK(dvg_recordio_open(&r, dvg_test_path("a.rec")));
+  FILE *f = fopen(dvg_test_path("a.rec"), "r+b");
   CU_ASSERT_PTR_NOT_NULL_FATAL(f);
   fseek(f, 4, SEEK_SET);
   fputc(25, f);
   fclose(f);
   dvg_log_quiet(1);
   CU_ASSERT_EQUAL(dvg_recordio_read(&b, &first, &r, 0), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(truncate(at("a.rec"), 20), 0);
+  CU_ASSERT_EQUAL(truncate(dvg_test_path("a.rec"), 20), 0);
   CU_ASSERT_EQUAL(dvg_recordio_read(&b, &first, &r, 0), DVG_ERROR_IO);
   dvg_log_quiet(0);
   dvg_bytes_free(&b);
@@ -352,41 +335,41 @@ static void written(void) {
   static const int64_t identity[6] = {0, 0, 2, 2, 3, 3};
   struct dvg_recordio_writer *w = NULL;
   for (int pass = 0; pass < 2; pass++) {
-    CHECK_OK(dvg_recordio_create(&w, at("w.rec"), 6, 4));
+    CHECK_OK(dvg_recordio_create(&w, dvg_test_path("w.rec"), 6, 4));
     for (int i = 0; i < 6; i++) {
       memset(data[i], 'a' + i, sizeof data[i]);
       for (int k = 0; k <= i; k++) memcpy(data[i] + 4 * k + (i == 5), "\x0a\x23\xd7\xce", 4);
       if (i == 0) memcpy(data[i] + 36, "\x0a\x23\xd7\xce", 4); // at the very end
       CHECK_OK(dvg_recordio_add(w, identity[i], data[i], sizeof data[i] - (size_t)i));
     }
-    CU_ASSERT_FALSE(dvg_path_exists(at("w.rec")));
+    CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("w.rec")));
     CHECK_OK(dvg_recordio_commit(&w));
     CU_ASSERT_PTR_NULL(w);
-    CU_ASSERT_TRUE(dvg_path_exists(at("w.idx")) && !dvg_path_exists(at("w.rec.part")) &&
-                   !dvg_path_exists(at("w.idx.part")));
-    has_magics_at_heads_only(at("w.rec"));
-    if (pass == 1) unlink(at("w.idx")); // with and without
+    CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("w.idx")) && !dvg_path_exists(dvg_test_path("w.rec.part")) &&
+                   !dvg_path_exists(dvg_test_path("w.idx.part")));
+    has_magics_at_heads_only(dvg_test_path("w.rec"));
+    if (pass == 1) unlink(dvg_test_path("w.idx")); // with and without
     struct dvg_recordio r;
-    CHECK_OK(dvg_recordio_open(&r, at("w.rec")));
+    CHECK_OK(dvg_recordio_open(&r, dvg_test_path("w.rec")));
     CU_ASSERT_TRUE_FATAL(r.n_images == 6 && r.n_people_records == 4);
     for (int i = 0; i < 6; i++) holds(&r, i, i + 1, identity[i], data[i], sizeof data[i] - (size_t)i);
     dvg_recordio_close(&r);
-    unlink(at("w.rec"));
+    unlink(dvg_test_path("w.rec"));
   }
 }
 
 static void writer_refuses(void) {
   struct dvg_recordio_writer *w = NULL;
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_recordio_create(&w, at("n.rec"), 1 << 23, 1 << 23), DVG_ERROR_USAGE);
-  CU_ASSERT_EQUAL(dvg_recordio_create(&w, at("n.rec"), 0, 1), DVG_ERROR_USAGE);
-  CHECK_OK(dvg_recordio_create(&w, at("n.rec"), 2, 2));
+  CU_ASSERT_EQUAL(dvg_recordio_create(&w, dvg_test_path("n.rec"), 1 << 23, 1 << 23), DVG_ERROR_USAGE);
+  CU_ASSERT_EQUAL(dvg_recordio_create(&w, dvg_test_path("n.rec"), 0, 1), DVG_ERROR_USAGE);
+  CHECK_OK(dvg_recordio_create(&w, dvg_test_path("n.rec"), 2, 2));
   CHECK_OK(dvg_recordio_add(w, 1, "x", 1));
   CU_ASSERT_EQUAL(dvg_recordio_add(w, 0, "x", 1), DVG_ERROR_INTERNAL);
   CU_ASSERT_EQUAL(dvg_recordio_commit(&w), DVG_ERROR_INTERNAL);
   dvg_log_quiet(0);
-  CU_ASSERT_FALSE(dvg_path_exists(at("n.rec")) || dvg_path_exists(at("n.rec.part")) ||
-                  dvg_path_exists(at("n.idx.part")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("n.rec")) || dvg_path_exists(dvg_test_path("n.rec.part")) ||
+                  dvg_path_exists(dvg_test_path("n.idx.part")));
 }
 
 const struct dvg_test dvg_tests[] = {{"plain records", plain},

@@ -14,16 +14,10 @@
 #include "stages/inspect/run_scan.h"
 #include "tests/check.h"
 
-static const char *file(const char *name) {
-  static char path[600];
-  snprintf(path, sizeof path, "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 static struct dvg_run_log read_log(const char *text, int64_t most_bytes) {
   struct dvg_run_log log;
-  CHECK_OK(dvg_path_write_text(file("log.jsonl"), text));
-  CHECK_OK(dvg_run_log_read(&log, file("log.jsonl"), most_bytes));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("log.jsonl"), text));
+  CHECK_OK(dvg_run_log_read(&log, dvg_test_path("log.jsonl"), most_bytes));
   return log;
 }
 
@@ -68,7 +62,7 @@ static void reads_what_is_left_of_a_log(void) {
   struct dvg_run_log log = read_log("", 100);
   CU_ASSERT_EQUAL(log.n_phases, 0);
   dvg_run_log_free(&log);
-  CHECK_OK(dvg_run_log_read(&log, file("nowhere"), 100));
+  CHECK_OK(dvg_run_log_read(&log, dvg_test_path("nowhere"), 100));
   CU_ASSERT_EQUAL(log.n_phases, 0);
   CHECK_OK(dvg_run_log_read(&log, dvg_test_folder(), 100));
   CU_ASSERT_EQUAL(log.n_phases, 0);
@@ -167,7 +161,7 @@ static void makes_text_harmless(void) {
 static void write_file(const char *name, const char *inputs, char digest[DVG_DIGEST_TEXT]) {
   struct dvg_artifact *a = NULL;
   char role[32], from[32], sum[DVG_DIGEST_TEXT];
-  CHECK_OK(dvg_artifact_create(&a, file(name), "weights", 1, "test 1", "x = 1\n"));
+  CHECK_OK(dvg_artifact_create(&a, dvg_test_path(name), "weights", 1, "test 1", "x = 1\n"));
   CHECK_OK(dvg_artifact_set_text(a, "name", name));
   for (int n; sscanf(inputs, "%31s %31s %64s%n", role, from, sum, &n) == 3; inputs += n)
     CHECK_OK(dvg_artifact_add_input(a, role, from, sum));
@@ -177,7 +171,7 @@ static void write_file(const char *name, const char *inputs, char digest[DVG_DIG
 // Of the files z <- a <- k <- b: each comes after what it was made from, whatever their names are.
 static void orders_stages(void) {
   char digest[4][DVG_DIGEST_TEXT], inputs[400];
-  mkdir(file("run"), 0700);
+  mkdir(dvg_test_path("run"), 0700);
   write_file("run/z.h5", "", digest[0]);
   snprintf(inputs, sizeof inputs, "start z.h5 %s", digest[0]);
   write_file("run/a.h5", inputs, digest[1]);
@@ -186,7 +180,7 @@ static void orders_stages(void) {
   snprintf(inputs, sizeof inputs, "start k.h5 %s first z.h5 %s", digest[2], digest[0]);
   write_file("run/b.h5", inputs, digest[3]);
   struct dvg_run r;
-  CHECK_OK(dvg_run_scan(&r, file("run"), 1000));
+  CHECK_OK(dvg_run_scan(&r, dvg_test_path("run"), 1000));
   CU_ASSERT_EQUAL(r.n, 4);
   static const char *const order[] = {"z.h5", "a.h5", "k.h5", "b.h5"};
   for (int i = 0; i < 4; i++) {

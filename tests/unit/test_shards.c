@@ -15,14 +15,6 @@ enum { N = 23, PER = 5, SHARDS = 5 };
 static const char settings[] = "seed = 1\ncount = 23\n";
 static const char inputs[] = "weights w.h5 0123\n";
 
-static char *at(const char *name) {
-  static char paths[8][512];
-  static int next;
-  char *path = paths[next++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 // Item i: pixels 3 i, 3 i + 1 ... ; number 100 i; note "item i".
 static void write_shard(const struct dvg_shards *s, int64_t shard, const char *with, int64_t rows) {
   unsigned char pixels[PER * 3];
@@ -53,21 +45,21 @@ static void make_set(struct dvg_shards *s, const char *folder, int with_index) {
 
 static void describes(void) {
   struct dvg_shards s;
-  CHECK_OK(dvg_shards_create(&s, at("d/new"), N, PER));
+  CHECK_OK(dvg_shards_create(&s, dvg_test_path("d/new"), N, PER));
   CU_ASSERT_EQUAL(s.n_shards, SHARDS);
   CU_ASSERT_TRUE(dvg_shards_first(&s, 4) == 20 && dvg_shards_rows(&s, 3) == 5 && dvg_shards_rows(&s, 4) == 3);
   char *path = NULL;
   CHECK_OK(dvg_shards_path(&path, &s, 4));
-  CU_ASSERT_STRING_EQUAL(path, at("d/new/shard-000004.h5"));
+  CU_ASSERT_STRING_EQUAL(path, dvg_test_path("d/new/shard-000004.h5"));
   dvg_free(&path);
   dvg_shards_free(&s);
-  CHECK_OK(dvg_shards_create(&s, at("d"), 10, 5));
+  CHECK_OK(dvg_shards_create(&s, dvg_test_path("d"), 10, 5));
   CU_ASSERT_TRUE(s.n_shards == 2 && dvg_shards_rows(&s, 1) == 5);
   dvg_shards_free(&s);
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_shards_create(&s, at("d"), 0, 5), DVG_ERROR_USAGE);
-  CU_ASSERT_EQUAL(dvg_shards_create(&s, at("d"), 5, 0), DVG_ERROR_USAGE);
-  CU_ASSERT_EQUAL(dvg_shards_create(&s, at("d"), INT64_MAX, 1), DVG_ERROR_USAGE);
+  CU_ASSERT_EQUAL(dvg_shards_create(&s, dvg_test_path("d"), 0, 5), DVG_ERROR_USAGE);
+  CU_ASSERT_EQUAL(dvg_shards_create(&s, dvg_test_path("d"), 5, 0), DVG_ERROR_USAGE);
+  CU_ASSERT_EQUAL(dvg_shards_create(&s, dvg_test_path("d"), INT64_MAX, 1), DVG_ERROR_USAGE);
   CU_ASSERT_EQUAL(dvg_shards_create(&s, "/proc/none", 5, 1), DVG_ERROR_IO);
   dvg_log_quiet(0);
 }
@@ -88,21 +80,21 @@ static int count(const unsigned char *todo) {
 static void pending(void) {
   struct dvg_shards s;
   unsigned char todo[SHARDS];
-  CHECK_OK(dvg_shards_create(&s, at("p"), N, PER));
+  CHECK_OK(dvg_shards_create(&s, dvg_test_path("p"), N, PER));
   CHECK_OK(find_pending(&s, "pairs", 2, settings, inputs, todo));
   CU_ASSERT_EQUAL(count(todo), 5);
   write_shard(&s, 1, settings, 5);
   write_shard(&s, 2, settings, 4); // too short
-  CHECK_OK(dvg_path_write_text(at("p/shard-000003.h5"), "rubbish"));
-  CHECK_OK(dvg_path_write_text(at("p/shard-000004.h5.part"), "killed here"));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("p/shard-000003.h5"), "rubbish"));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("p/shard-000004.h5.part"), "killed here"));
   dvg_log_quiet(1);
   CHECK_OK(find_pending(&s, "pairs", 2, settings, inputs, todo));
   CU_ASSERT_TRUE(todo[0] && !todo[1] && todo[2] && todo[3] && todo[4]);
   // A truncated one.
   unsigned char *bytes = NULL;
   size_t n_bytes = 0;
-  CHECK_OK(dvg_path_read_bytes(at("p/shard-000001.h5"), 1 << 20, &bytes, &n_bytes));
-  CHECK_OK(dvg_path_write_bytes(at("p/shard-000003.h5"), bytes, n_bytes - 100));
+  CHECK_OK(dvg_path_read_bytes(dvg_test_path("p/shard-000001.h5"), 1 << 20, &bytes, &n_bytes));
+  CHECK_OK(dvg_path_write_bytes(dvg_test_path("p/shard-000003.h5"), bytes, n_bytes - 100));
   CHECK_OK(find_pending(&s, "pairs", 2, settings, inputs, todo));
   CU_ASSERT_TRUE(count(todo) == 4 && todo[3]);
   dvg_free(&bytes);
@@ -120,7 +112,7 @@ static void pending(void) {
 
 static void index_shows_all(void) {
   struct dvg_shards s;
-  make_set(&s, at("i"), 0);
+  make_set(&s, dvg_test_path("i"), 0);
   char root[DVG_DIGEST_TEXT] = "", lines[SHARDS * 80] = "", want[DVG_DIGEST_TEXT];
   CHECK_OK(dvg_shards_index(&s, "pairs", "dvg-test 0", settings, root));
   for (int64_t k = 0; k < SHARDS; k++) {
@@ -135,9 +127,9 @@ static void index_shows_all(void) {
   CHECK_OK(dvg_digest_of(want, lines, strlen(lines)));
   CU_ASSERT_STRING_EQUAL(root, want);
   // Moved, and seen from elsewhere.
-  CU_ASSERT_EQUAL(rename(at("i"), at("moved")), 0);
+  CU_ASSERT_EQUAL(rename(dvg_test_path("i"), dvg_test_path("moved")), 0);
   struct dvg_artifact *a = NULL;
-  CHECK_OK(dvg_artifact_open(&a, at("moved/index.h5"), "index", 1));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("moved/index.h5"), "index", 1));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   int64_t numbers[N], n_notes = 0;
   unsigned char pixels[N * 3];
@@ -156,32 +148,33 @@ static void index_shows_all(void) {
   dvg_log_quiet(1);
   for (int k = 0; k < 2; k++) {
     if (k == 0) {
-      CHECK_OK(dvg_path_write_text(at("moved/shard-000002.h5"), "rubbish"));
+      CHECK_OK(dvg_path_write_text(dvg_test_path("moved/shard-000002.h5"), "rubbish"));
     } else {
-      CU_ASSERT_EQUAL(unlink(at("moved/shard-000002.h5")), 0);
+      CU_ASSERT_EQUAL(unlink(dvg_test_path("moved/shard-000002.h5")), 0);
     }
-    CHECK_OK(dvg_artifact_open(&a, at("moved/index.h5"), "index", 1));
+    CHECK_OK(dvg_artifact_open(&a, dvg_test_path("moved/index.h5"), "index", 1));
     CU_ASSERT_EQUAL(dvg_artifact_read(a, "number", DVG_I64, 0, N, numbers), DVG_ERROR_INPUT);
     dvg_artifact_close(&a);
   }
-  CU_ASSERT_EQUAL(dvg_shards_verify(at("moved"), 0, 1), DVG_ERROR_IO);
+  CU_ASSERT_EQUAL(dvg_shards_verify(dvg_test_path("moved"), 0, 1), DVG_ERROR_IO);
   dvg_log_quiet(0);
   dvg_shards_free(&s);
 }
 
 static void index_needs_all_shards(void) {
   struct dvg_shards s;
-  make_set(&s, at("n"), 0);
+  make_set(&s, dvg_test_path("n"), 0);
   dvg_log_quiet(1);
   write_shard(&s, 1, settings, 4);
   CU_ASSERT_EQUAL(dvg_shards_index(&s, "pairs", "p", settings, NULL), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(unlink(at("n/shard-000001.h5")), 0);
+  CU_ASSERT_EQUAL(unlink(dvg_test_path("n/shard-000001.h5")), 0);
   CU_ASSERT_EQUAL(dvg_shards_index(&s, "pairs", "p", settings, NULL), DVG_ERROR_IO);
   write_shard(&s, 1, settings, 5);
   CU_ASSERT_EQUAL(dvg_shards_index(&s, "features", "p", settings, NULL), DVG_ERROR_INPUT);
-  CU_ASSERT_FALSE(dvg_path_exists(at("n/index.h5")) || dvg_path_exists(at("n/index.h5.part")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("n/index.h5")) ||
+                  dvg_path_exists(dvg_test_path("n/index.h5.part")));
   struct dvg_shard_reader *r = NULL;
-  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("n"), "pairs", 2), DVG_ERROR_IO);
+  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, dvg_test_path("n"), "pairs", 2), DVG_ERROR_IO);
   CU_ASSERT_PTR_NULL(r);
   dvg_log_quiet(0);
   dvg_shards_free(&s);
@@ -189,9 +182,9 @@ static void index_needs_all_shards(void) {
 
 static void reads_across_borders(void) {
   struct dvg_shards s;
-  make_set(&s, at("r"), 1);
+  make_set(&s, dvg_test_path("r"), 1);
   struct dvg_shard_reader *r = NULL;
-  CHECK_OK(dvg_shard_reader_open(&r, at("r"), "pairs", 2));
+  CHECK_OK(dvg_shard_reader_open(&r, dvg_test_path("r"), "pairs", 2));
   CU_ASSERT_PTR_NOT_NULL_FATAL(r);
   CU_ASSERT_EQUAL(dvg_shard_reader_items(r), N);
   CU_ASSERT_EQUAL(strlen(dvg_shard_reader_digest(r)), 64);
@@ -216,15 +209,15 @@ static void reads_across_borders(void) {
   CU_ASSERT_EQUAL(dvg_shard_reader_read(r, "number", DVG_I64, -1, 1, &number), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(dvg_shard_reader_read(r, "absent", DVG_I64, 0, 1, &number), DVG_ERROR_INPUT);
   dvg_shard_reader_close(&r);
-  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "features", 2), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 1), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, dvg_test_path("r"), "features", 2), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, dvg_test_path("r"), "pairs", 1), DVG_ERROR_INPUT);
   // A shard exchanged for another good one, damaged, missing: found when it is read, or looked for before.
-  CHECK_OK(dvg_shard_reader_open(&r, at("r"), "pairs", 2));
+  CHECK_OK(dvg_shard_reader_open(&r, dvg_test_path("r"), "pairs", 2));
   CU_ASSERT_EQUAL(dvg_shard_reader_check(r, 0, 1), -1);
   for (int k = 0; k < 3; k++) {
     if (k == 0) write_shard(&s, 3, "seed = 9\n", 5);
-    if (k == 1) CHECK_OK(dvg_path_write_text(at("r/shard-000003.h5"), "no shard"));
-    if (k == 2) CHECK_OK(dvg_path_remove(at("r/shard-000003.h5")));
+    if (k == 1) CHECK_OK(dvg_path_write_text(dvg_test_path("r/shard-000003.h5"), "no shard"));
+    if (k == 2) CHECK_OK(dvg_path_remove(dvg_test_path("r/shard-000003.h5")));
     enum dvg_status want = k == 2 ? DVG_ERROR_IO : DVG_ERROR_INPUT;
     CU_ASSERT_EQUAL(dvg_shard_reader_read(r, "number", DVG_I64, 15, 1, &number), want);
     CHECK_OK(dvg_shard_reader_read(r, "number", DVG_I64, 20, 1, &number));
@@ -236,8 +229,8 @@ static void reads_across_borders(void) {
     CHECK_OK(dvg_shard_reader_say(r, 2));
   }
   dvg_shard_reader_close(&r);
-  CU_ASSERT_EQUAL(unlink(at("r/shard-000000.h5")), 0); // the first is opened at once
-  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("r"), "pairs", 2), DVG_ERROR_IO);
+  CU_ASSERT_EQUAL(unlink(dvg_test_path("r/shard-000000.h5")), 0); // the first is opened at once
+  CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, dvg_test_path("r"), "pairs", 2), DVG_ERROR_IO);
   CU_ASSERT_PTR_NULL(r);
   dvg_log_quiet(0);
   dvg_shards_free(&s);
@@ -245,13 +238,13 @@ static void reads_across_borders(void) {
 
 static void verifies(void) {
   struct dvg_shards s;
-  make_set(&s, at("v"), 1);
-  CHECK_OK(dvg_shards_verify(at("v"), 0, 1));
-  for (int rank = 0; rank < 7; rank++) CHECK_OK(dvg_shards_verify(at("v"), rank, 7));
+  make_set(&s, dvg_test_path("v"), 1);
+  CHECK_OK(dvg_shards_verify(dvg_test_path("v"), 0, 1));
+  for (int rank = 0; rank < 7; rank++) CHECK_OK(dvg_shards_verify(dvg_test_path("v"), rank, 7));
   // One pixel of shard 3 changes: rank 3 of 5 sees it, as does one that looks at all.
   struct stat before;
-  CU_ASSERT_EQUAL(stat(at("v/shard-000003.h5"), &before), 0);
-  FILE *f = fopen(at("v/shard-000003.h5"), "r+b");
+  CU_ASSERT_EQUAL(stat(dvg_test_path("v/shard-000003.h5"), &before), 0);
+  FILE *f = fopen(dvg_test_path("v/shard-000003.h5"), "r+b");
   unsigned char bytes[1 << 14];
   size_t n = fread(bytes, 1, sizeof bytes, f), place = 0;
   static const unsigned char pixels[4] = {45, 46, 47, 48};
@@ -263,14 +256,14 @@ static void verifies(void) {
   CU_ASSERT_FALSE(dvg_shards_is_damaged(&s, 2));
   CU_ASSERT_TRUE(dvg_shards_is_damaged(&s, 3));
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_shards_verify(at("v"), 0, 1), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_shards_verify(at("v"), 3, 5), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(dvg_shards_verify_share(at("v"), 3, 5), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shards_verify(dvg_test_path("v"), 0, 1), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shards_verify(dvg_test_path("v"), 3, 5), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shards_verify_share(dvg_test_path("v"), 3, 5), DVG_ERROR_INPUT);
   dvg_log_quiet(0);
-  CHECK_OK(dvg_shards_verify_share(at("v"), INT_MAX - 1, INT_MAX)); // nothing but the index
-  CHECK_OK(dvg_shards_verify_index(at("v")));
-  CHECK_OK(dvg_shards_verify(at("v"), 2, 5));
-  CHECK_OK(dvg_shards_verify(at("v"), 0, 5));
+  CHECK_OK(dvg_shards_verify_share(dvg_test_path("v"), INT_MAX - 1, INT_MAX)); // nothing but the index
+  CHECK_OK(dvg_shards_verify_index(dvg_test_path("v")));
+  CHECK_OK(dvg_shards_verify(dvg_test_path("v"), 2, 5));
+  CHECK_OK(dvg_shards_verify(dvg_test_path("v"), 0, 5));
   dvg_shards_free(&s);
 }
 

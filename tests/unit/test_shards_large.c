@@ -13,14 +13,6 @@
 
 static const char settings[] = "seed = 1\n";
 
-static char *at(const char *name) {
-  static char paths[8][512];
-  static int next;
-  char *path = paths[next++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 enum { MOST = 4 }; // rows of a shard
 
 // Item i: number 100 i, value i / 2, note "item i".
@@ -83,19 +75,19 @@ static void two_levels_show_the_same(void) {
   enum { N = 37 }; // 19 shards, the last one of one row
   struct dvg_shards one, two;
   char root[2][DVG_DIGEST_TEXT];
-  make_set(&one, at("one"), N, 19, root[0]);
-  make_set(&two, at("two"), N, 4, root[1]);
+  make_set(&one, dvg_test_path("one"), N, 19, root[0]);
+  make_set(&two, dvg_test_path("two"), N, 4, root[1]);
   CU_ASSERT_TRUE(dvg_shards_groups(&one) == 1 && dvg_shards_groups(&two) == 5);
   CU_ASSERT_STRING_EQUAL(root[0], root[1]); // a matter of the shards alone
-  CU_ASSERT_FALSE(dvg_path_exists(at("one/group-000.h5")));
-  CU_ASSERT_TRUE(dvg_path_exists(at("two/group-004.h5")) &&
-                 dvg_path_exists(at("two/group-004/shard-000018.h5")));
-  CU_ASSERT_EQUAL(rename(at("two"), at("moved")), 0);
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("one/group-000.h5")));
+  CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("two/group-004.h5")) &&
+                 dvg_path_exists(dvg_test_path("two/group-004/shard-000018.h5")));
+  CU_ASSERT_EQUAL(rename(dvg_test_path("two"), dvg_test_path("moved")), 0);
   struct dvg_artifact *a = NULL;
   int64_t number[N], n_notes = 0;
   float value[N];
   char **note = NULL;
-  CHECK_OK(dvg_artifact_open(&a, at("moved/index.h5"), "index", 1));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("moved/index.h5"), "index", 1));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   CHECK_OK(dvg_artifact_read(a, "number", DVG_I64, 0, N, number));
   CHECK_OK(dvg_artifact_read(a, "value", DVG_F32, 0, N, value));
@@ -112,15 +104,15 @@ static void two_levels_show_the_same(void) {
   dvg_free(&note);
   // A shard that the process has open is closed to HDF5's virtual datasets, which would show nothing of it.
   struct dvg_artifact *shard = NULL;
-  CHECK_OK(dvg_artifact_open(&shard, at("moved/group-001/shard-000005.h5"), "pairs", 1));
-  CHECK_OK(dvg_artifact_open(&a, at("moved/index.h5"), "index", 1));
+  CHECK_OK(dvg_artifact_open(&shard, dvg_test_path("moved/group-001/shard-000005.h5"), "pairs", 1));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("moved/index.h5"), "index", 1));
   dvg_log_quiet(1);
   CU_ASSERT_EQUAL(dvg_artifact_read(a, "number", DVG_I64, 0, N, number), DVG_ERROR_INPUT);
   dvg_log_quiet(0);
   dvg_artifact_close(&shard);
   dvg_artifact_close(&a);
   struct dvg_shard_reader *r = NULL;
-  CHECK_OK(dvg_shard_reader_open(&r, at("moved"), "pairs", 1));
+  CHECK_OK(dvg_shard_reader_open(&r, dvg_test_path("moved"), "pairs", 1));
   CHECK_OK(dvg_shard_reader_read(r, "number", DVG_I64, 3, N - 3, number));
   for (int i = 3; i < N; i++) n_bad += number[i - 3] != 100 * i;
   CU_ASSERT_EQUAL(n_bad, 0);
@@ -135,17 +127,17 @@ static void two_levels_show_the_same(void) {
 static void locked_files_are_read(void) {
   enum { N = 20 };
   struct dvg_shards s;
-  make_set(&s, at("locked"), N, 4, NULL);
+  make_set(&s, dvg_test_path("locked"), N, 4, NULL);
   static const char *const names[] = {"locked/index.h5", "locked/group-001.h5",
                                       "locked/group-001/shard-000005.h5"};
   int fd[3];
   for (int i = 0; i < 3; i++) {
-    fd[i] = open(at(names[i]), O_RDONLY);
+    fd[i] = open(dvg_test_path(names[i]), O_RDONLY);
     CU_ASSERT_EQUAL(flock(fd[i], LOCK_EX | LOCK_NB), 0);
   }
   struct dvg_artifact *a = NULL;
   int64_t number[N] = {0};
-  CHECK_OK(dvg_artifact_open(&a, at("locked/index.h5"), "index", 1));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("locked/index.h5"), "index", 1));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   CHECK_OK(dvg_artifact_read(a, "number", DVG_I64, 0, N, number));
   for (int i = 0; i < N; i++) CU_ASSERT_EQUAL(number[i], 100 * i);
@@ -158,11 +150,11 @@ static void locked_files_are_read(void) {
 static void lost_shards_are_seen(void) {
   enum { N = 20 };
   struct dvg_shards s;
-  make_set(&s, at("lost"), N, 4, NULL);
-  CHECK_OK(dvg_path_remove(at("lost/group-001/shard-000005.h5"))); // items 10 and 11
+  make_set(&s, dvg_test_path("lost"), N, 4, NULL);
+  CHECK_OK(dvg_path_remove(dvg_test_path("lost/group-001/shard-000005.h5"))); // items 10 and 11
   int64_t number[N];
   float value[N];
-  hid_t file = H5Fopen(at("lost/index.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t file = H5Fopen(dvg_test_path("lost/index.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
   hid_t a = H5Dopen2(file, "number", H5P_DEFAULT), b = H5Dopen2(file, "value", H5P_DEFAULT);
   CU_ASSERT_TRUE(H5Dread(a, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, number) >= 0);
   CU_ASSERT_TRUE(H5Dread(b, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, value) >= 0);
@@ -177,16 +169,16 @@ static void lost_shards_are_seen(void) {
   struct dvg_artifact *index = NULL;
   struct dvg_shard_reader *r = NULL;
   dvg_log_quiet(1);
-  CHECK_OK(dvg_artifact_open(&index, at("lost/index.h5"), "index", 1));
+  CHECK_OK(dvg_artifact_open(&index, dvg_test_path("lost/index.h5"), "index", 1));
   CU_ASSERT_EQUAL(dvg_artifact_read(index, "number", DVG_I64, 0, 1, number), DVG_ERROR_INPUT);
   dvg_artifact_close(&index);
-  CHECK_OK(dvg_shard_reader_open(&r, at("lost"), "pairs", 1));
+  CHECK_OK(dvg_shard_reader_open(&r, dvg_test_path("lost"), "pairs", 1));
   CHECK_OK(dvg_shard_reader_read(r, "number", DVG_I64, 0, 10, number));
   CU_ASSERT_EQUAL(dvg_shard_reader_read(r, "number", DVG_I64, 9, 3, number), DVG_ERROR_IO);
   CU_ASSERT_EQUAL(dvg_shard_reader_check(r, 1, 2), 5);
   dvg_shard_reader_close(&r);
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_shards_verify(at("lost"), 0, 1), DVG_ERROR_IO);
+  CU_ASSERT_EQUAL(dvg_shards_verify(dvg_test_path("lost"), 0, 1), DVG_ERROR_IO);
   dvg_log_quiet(0);
   dvg_shards_free(&s);
 }
@@ -194,10 +186,10 @@ static void lost_shards_are_seen(void) {
 static void grows(void) {
   struct dvg_shards s;
   char root[DVG_DIGEST_TEXT], again[DVG_DIGEST_TEXT];
-  make_set(&s, at("grow"), 8, 4, NULL); // four shards: one group
+  make_set(&s, dvg_test_path("grow"), 8, 4, NULL); // four shards: one group
   dvg_shards_free(&s);
-  CHECK_OK(dvg_shards_verify(at("grow"), 0, 1));
-  describe(&s, at("grow"), 24, 2, 4);
+  CHECK_OK(dvg_shards_verify(dvg_test_path("grow"), 0, 1));
+  describe(&s, dvg_test_path("grow"), 24, 2, 4);
   for (int64_t k = 0; k < s.n_shards; k++) {
     unsigned char pending;
     CHECK_OK(dvg_shards_is_pending(&s, k, "pairs", 1, settings, NULL, &pending));
@@ -205,13 +197,13 @@ static void grows(void) {
     if (pending) write_shard(&s, k);
   }
   write_index(&s, root);
-  CHECK_OK(dvg_shards_verify(at("grow"), 0, 1));
+  CHECK_OK(dvg_shards_verify(dvg_test_path("grow"), 0, 1));
   dvg_shards_free(&s);
-  make_set(&s, at("grown"), 24, 4, again);
+  make_set(&s, dvg_test_path("grown"), 24, 4, again);
   CU_ASSERT_STRING_EQUAL(root, again);
   // While groups are written anew there is no index that points to them.
   CHECK_OK(dvg_shards_index_begin(&s));
-  CU_ASSERT_FALSE(dvg_path_exists(at("grown/index.h5")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("grown/index.h5")));
   dvg_shards_free(&s);
 }
 
@@ -219,10 +211,10 @@ static void grows(void) {
 static void index_in_parts(void) {
   struct dvg_shards s;
   char root[DVG_DIGEST_TEXT], again[DVG_DIGEST_TEXT];
-  make_set(&s, at("parts"), 31, 3, root);
+  make_set(&s, dvg_test_path("parts"), 31, 3, root);
   unsigned char *bytes[2] = {NULL};
   size_t n_bytes[2] = {0};
-  CHECK_OK(dvg_path_read_bytes(at("parts/index.h5"), 1 << 20, &bytes[0], &n_bytes[0]));
+  CHECK_OK(dvg_path_read_bytes(dvg_test_path("parts/index.h5"), 1 << 20, &bytes[0], &n_bytes[0]));
   struct dvg_shard_sums part[2], all;
   CHECK_OK(dvg_shard_sums_create(&all, &s));
   CHECK_OK(dvg_shards_index_begin(&s));
@@ -236,7 +228,7 @@ static void index_in_parts(void) {
   CHECK_OK(dvg_shards_index_end(&s, "pairs", "dvg-test 0", settings, &all, again));
   dvg_shard_sums_free(&all);
   CU_ASSERT_STRING_EQUAL(root, again);
-  CHECK_OK(dvg_path_read_bytes(at("parts/index.h5"), 1 << 20, &bytes[1], &n_bytes[1]));
+  CHECK_OK(dvg_path_read_bytes(dvg_test_path("parts/index.h5"), 1 << 20, &bytes[1], &n_bytes[1]));
   CU_ASSERT_TRUE(n_bytes[0] == n_bytes[1] && memcmp(bytes[0], bytes[1], n_bytes[0]) == 0);
   dvg_free(&bytes[0]);
   dvg_free(&bytes[1]);
@@ -245,20 +237,21 @@ static void index_in_parts(void) {
 
 static void damaged_groups_are_named(void) {
   struct dvg_shards s, other;
-  make_set(&s, at("groups"), 24, 4, NULL);
-  make_set(&other, at("others"), 22, 4, NULL);
-  for (int rank = 0; rank < 2; rank++) CHECK_OK(dvg_shards_verify(at("groups"), rank, 2));
-  CU_ASSERT_EQUAL(rename(at("others/group-002.h5"), at("groups/group-002.h5")), 0); // of two rows less
+  make_set(&s, dvg_test_path("groups"), 24, 4, NULL);
+  make_set(&other, dvg_test_path("others"), 22, 4, NULL);
+  for (int rank = 0; rank < 2; rank++) CHECK_OK(dvg_shards_verify(dvg_test_path("groups"), rank, 2));
+  CU_ASSERT_EQUAL(rename(dvg_test_path("others/group-002.h5"), dvg_test_path("groups/group-002.h5")),
+                  0); // of two rows less
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_shards_verify(at("groups"), 0, 2), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(dvg_shards_verify(dvg_test_path("groups"), 0, 2), DVG_ERROR_INPUT);
   dvg_log_quiet(0);
-  CHECK_OK(dvg_shards_verify(at("groups"), 1, 2));
+  CHECK_OK(dvg_shards_verify(dvg_test_path("groups"), 1, 2));
   dvg_log_quiet(1);
-  CHECK_OK(dvg_path_remove(at("groups/group-002.h5")));
-  CU_ASSERT_EQUAL(dvg_shards_verify(at("groups"), 0, 1), DVG_ERROR_IO);
-  CHECK_OK(dvg_path_remove(at("groups/group-001/shard-000004.h5")));
+  CHECK_OK(dvg_path_remove(dvg_test_path("groups/group-002.h5")));
+  CU_ASSERT_EQUAL(dvg_shards_verify(dvg_test_path("groups"), 0, 1), DVG_ERROR_IO);
+  CHECK_OK(dvg_path_remove(dvg_test_path("groups/group-001/shard-000004.h5")));
   CU_ASSERT_EQUAL(dvg_shards_index(&s, "pairs", "dvg-test 0", settings, NULL), DVG_ERROR_IO);
-  CU_ASSERT_FALSE(dvg_path_exists(at("groups/index.h5"))); // it would point to nothing
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("groups/index.h5"))); // it would point to nothing
   dvg_log_quiet(0);
   dvg_shards_free(&s);
   dvg_shards_free(&other);
@@ -309,21 +302,21 @@ static void write_sparse_shard(const char *path, int64_t shard, const char *dige
 static void items_beyond_32_bits(void) {
   static const char digest[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
   struct dvg_shards s;
-  describe(&s, at("big"), 6 * big_shard + 5, big_shard, 4);
+  describe(&s, dvg_test_path("big"), 6 * big_shard + 5, big_shard, 4);
   CU_ASSERT_EQUAL(s.n_shards, 7);
   CU_ASSERT_TRUE(dvg_shards_first(&s, 6) == 6 * big_shard && dvg_shards_rows(&s, 6) == 5);
   s.n_items -= 5, s.n_shards = 6; // whole shards only
   for (int64_t k = 0; k < s.n_shards; k++) {
     char *path = NULL;
     CHECK_OK(dvg_shards_path(&path, &s, k));
-    if (k == 4) CHECK_OK(dvg_path_make_folder(at("big/group-001")));
+    if (k == 4) CHECK_OK(dvg_path_make_folder(dvg_test_path("big/group-001")));
     write_sparse_shard(path, k, digest);
     dvg_free(&path);
   }
   write_index(&s, NULL);
   unsigned char byte[3];
   struct dvg_shard_reader *r = NULL;
-  CHECK_OK(dvg_shard_reader_open(&r, at("big"), "pairs", 1));
+  CHECK_OK(dvg_shard_reader_open(&r, dvg_test_path("big"), "pairs", 1));
   CU_ASSERT_PTR_NOT_NULL_FATAL(r);
   CU_ASSERT_TRUE(dvg_shard_reader_items(r) == 6 * big_shard && 6 * big_shard > UINT32_MAX);
   for (int64_t k = 0; k < s.n_shards; k++) {
@@ -336,7 +329,7 @@ static void items_beyond_32_bits(void) {
   dvg_log_quiet(0);
   dvg_shard_reader_close(&r);
   struct dvg_artifact *a = NULL; // by way of both levels
-  CHECK_OK(dvg_artifact_open(&a, at("big/index.h5"), "index", 1));
+  CHECK_OK(dvg_artifact_open(&a, dvg_test_path("big/index.h5"), "index", 1));
   CU_ASSERT_PTR_NOT_NULL_FATAL(a);
   for (int64_t k = 0; k < s.n_shards; k++) {
     CHECK_OK(dvg_artifact_read(a, "x", DVG_U8, k * big_shard + 7 + k - 1, 3, byte));
@@ -350,12 +343,12 @@ static void items_beyond_32_bits(void) {
 static void largest_set(void) {
   struct dvg_shards s;
   const int64_t per = INT64_C(9000000000), n = per * 1000000;
-  CHECK_OK(dvg_shards_create(&s, at("largest"), n, per));
+  CHECK_OK(dvg_shards_create(&s, dvg_test_path("largest"), n, per));
   CU_ASSERT_TRUE(s.n_shards == 1000000 && dvg_shards_groups(&s) == 1000);
   CU_ASSERT_TRUE(dvg_shards_first(&s, 999999) == n - per && dvg_shards_rows(&s, 999999) == per);
   dvg_shards_free(&s);
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_shards_create(&s, at("largest"), n + 1, per), DVG_ERROR_USAGE);
+  CU_ASSERT_EQUAL(dvg_shards_create(&s, dvg_test_path("largest"), n + 1, per), DVG_ERROR_USAGE);
   dvg_log_quiet(0);
 }
 
@@ -371,8 +364,8 @@ static void write_forged(const char *path, char *file, int64_t rows) {
 static enum dvg_status read_forged(char *file) {
   struct dvg_artifact *a = NULL;
   int64_t number;
-  write_forged(at("forged/index.h5"), file, 2);
-  DVG_TRY(dvg_artifact_open(&a, at("forged/index.h5"), "index", 1));
+  write_forged(dvg_test_path("forged/index.h5"), file, 2);
+  DVG_TRY(dvg_artifact_open(&a, dvg_test_path("forged/index.h5"), "index", 1));
   enum dvg_status status = dvg_artifact_read(a, "number", DVG_I64, 0, 1, &number);
   dvg_artifact_close(&a);
   return status;
@@ -386,12 +379,12 @@ static void forged_shapes_are_refused(void) {
   static const hsize_t shapes[][3] = {
       {2, 1, 1}, {2, 1 << 20, 1 << 30}, {2, 1ull << 62, 1ull << 62}, {3, 1, 1}, {0, 1, 1}};
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    make_set(&s, at("shape"), 4, 4, NULL);
+    make_set(&s, dvg_test_path("shape"), 4, 4, NULL);
     char digest[DVG_DIGEST_TEXT];
-    CHECK_OK(dvg_shard_reader_open(&r, at("shape"), "pairs", 1));
+    CHECK_OK(dvg_shard_reader_open(&r, dvg_test_path("shape"), "pairs", 1));
     strcpy(digest, dvg_artifact_digest(dvg_shard_reader_first(r)));
     dvg_shard_reader_close(&r);
-    hid_t file = H5Fcreate(at("shape/shard-000000.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t file = H5Fcreate(dvg_test_path("shape/shard-000000.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hid_t space = H5Screate_simple(3, shapes[i], NULL);
     unsigned char zero[2] = {0};
     hid_t id = H5Dcreate2(file, "x", H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
@@ -403,7 +396,8 @@ static void forged_shapes_are_refused(void) {
     H5Sclose(space);
     H5Fclose(file);
     dvg_log_quiet(i > 0);
-    CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, at("shape"), "pairs", 1), i ? DVG_ERROR_INPUT : DVG_OK);
+    CU_ASSERT_EQUAL(dvg_shard_reader_open(&r, dvg_test_path("shape"), "pairs", 1),
+                    i ? DVG_ERROR_INPUT : DVG_OK);
     dvg_log_quiet(0);
     dvg_shard_reader_close(&r);
     dvg_shards_free(&s);
@@ -412,24 +406,24 @@ static void forged_shapes_are_refused(void) {
 
 static void forged_indices_are_refused(void) {
   struct dvg_shards s;
-  make_set(&s, at("forged"), 2, 4, NULL);
+  make_set(&s, dvg_test_path("forged"), 2, 4, NULL);
   CHECK_OK(read_forged("shard-000000.h5"));
-  CU_ASSERT_EQUAL(link(at("forged/shard-000000.h5"), at("outside.h5")), 0);
-  CHECK_OK(dvg_path_make_folder(at("forged/deep")));
-  CU_ASSERT_EQUAL(link(at("forged/shard-000000.h5"), at("forged/deep/x.h5")), 0);
+  CU_ASSERT_EQUAL(link(dvg_test_path("forged/shard-000000.h5"), dvg_test_path("outside.h5")), 0);
+  CHECK_OK(dvg_path_make_folder(dvg_test_path("forged/deep")));
+  CU_ASSERT_EQUAL(link(dvg_test_path("forged/shard-000000.h5"), dvg_test_path("forged/deep/x.h5")), 0);
   CHECK_OK(read_forged("deep/x.h5"));
   dvg_log_quiet(1);
   CU_ASSERT_EQUAL(read_forged("../outside.h5"), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(read_forged("deep/../../outside.h5"), DVG_ERROR_INPUT);
-  CU_ASSERT_EQUAL(read_forged(at("outside.h5")), DVG_ERROR_INPUT);
+  CU_ASSERT_EQUAL(read_forged(dvg_test_path("outside.h5")), DVG_ERROR_INPUT);
   CU_ASSERT_EQUAL(read_forged("index.h5"), DVG_ERROR_INPUT); // shows itself
   dvg_log_quiet(0);
-  write_forged(at("forged/level.h5"), "shard-000000.h5", 2);
+  write_forged(dvg_test_path("forged/level.h5"), "shard-000000.h5", 2);
   CHECK_OK(read_forged("level.h5"));
-  write_forged(at("forged/third.h5"), "level.h5", 2);
+  write_forged(dvg_test_path("forged/third.h5"), "level.h5", 2);
   dvg_log_quiet(1);
   CU_ASSERT_EQUAL(read_forged("third.h5"), DVG_ERROR_INPUT); // more levels than are ever written
-  write_forged(at("forged/level.h5"), "third.h5", 2);
+  write_forged(dvg_test_path("forged/level.h5"), "third.h5", 2);
   CU_ASSERT_EQUAL(read_forged("third.h5"), DVG_ERROR_INPUT); // round in a circle
   dvg_log_quiet(0);
   dvg_shards_free(&s);
@@ -440,7 +434,7 @@ static void forged_indices_are_refused(void) {
 static void many_groups(void) {
   enum { SHARDS = 2000, PER = 4, N = SHARDS * PER };
   struct dvg_shards s;
-  describe(&s, at("many"), N, PER, 100);
+  describe(&s, dvg_test_path("many"), N, PER, 100);
   for (int64_t k = 0; k < 3; k++) write_shard(&s, k);
   for (int64_t k = 3; k < s.n_shards; k++) {
     char *from = NULL, *to = NULL;
@@ -455,7 +449,7 @@ static void many_groups(void) {
   }
   write_index(&s, NULL);
   struct dvg_shard_reader *r = NULL;
-  CHECK_OK(dvg_shard_reader_open(&r, at("many"), "pairs", 1));
+  CHECK_OK(dvg_shard_reader_open(&r, dvg_test_path("many"), "pairs", 1));
   int n_bad = 0;
   for (int64_t i = 0; i < 500; i++) {
     int64_t item = i * 7919 % N, number = 0;
@@ -465,7 +459,7 @@ static void many_groups(void) {
   CU_ASSERT_EQUAL(n_bad, 0);
   CU_ASSERT_EQUAL(dvg_shard_reader_check(r, 0, 1), -1);
   dvg_shard_reader_close(&r);
-  CHECK_OK(dvg_shards_verify(at("many"), 0, 1));
+  CHECK_OK(dvg_shards_verify(dvg_test_path("many"), 0, 1));
   dvg_shards_free(&s);
 }
 

@@ -9,12 +9,6 @@
 #include "io/sheet.h"
 #include "tests/check.h"
 
-static char *at(const char *name) {
-  static char path[512];
-  snprintf(path, sizeof path, "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 static int is_color(const struct dvg_image *image, int64_t x, int64_t y, int r, int g, int b) {
   const unsigned char *p = image->pixels + (y * image->W + x) * 3;
   return p[0] == r && p[1] == g && p[2] == b;
@@ -75,9 +69,9 @@ static void cells(void) {
   dvg_sheet_column(s, 0, "a caption that is much longer than its cell, however small it is written");
   dvg_sheet_row(s, 1, "a row");
   dvg_sheet_note(s, 1, 2, "cos 0.83");
-  CHECK_OK(dvg_sheet_write(s, at("sheet.png")));
+  CHECK_OK(dvg_sheet_write(s, dvg_test_path("sheet.png")));
   struct dvg_image image = {0};
-  CHECK_OK(dvg_image_read(&image, at("sheet.png")));
+  CHECK_OK(dvg_image_read(&image, dvg_test_path("sheet.png")));
   CU_ASSERT_EQUAL_FATAL(image.C, 3);
   // Small cells are shown at twice the size.
   CU_ASSERT_EQUAL(count_color(&image, 200, 10, 20), 8000);
@@ -104,9 +98,9 @@ static void plain_sheet(void) {
   CHECK_OK(dvg_sheet_create(&s, 1, 1, 128, 128, NULL));
   static float one[128 * 128];
   dvg_sheet_cell_f32(s, 0, 0, one, 1);
-  CHECK_OK(dvg_sheet_write(s, at("one.png")));
+  CHECK_OK(dvg_sheet_write(s, dvg_test_path("one.png")));
   struct dvg_image image = {0};
-  CHECK_OK(dvg_image_read(&image, at("one.png")));
+  CHECK_OK(dvg_image_read(&image, dvg_test_path("one.png")));
   CU_ASSERT_EQUAL(count_color(&image, 0, 0, 0), 128 * 128);
   CU_ASSERT_TRUE(image.W < 160 && image.H < 160);
   dvg_image_free(&image);
@@ -114,8 +108,8 @@ static void plain_sheet(void) {
 }
 
 static void write_plot(struct dvg_image *image, const struct dvg_plot *p) {
-  CHECK_OK(dvg_plot_write(p, at("plot.png")));
-  CHECK_OK(dvg_image_read(image, at("plot.png")));
+  CHECK_OK(dvg_plot_write(p, dvg_test_path("plot.png")));
+  CHECK_OK(dvg_image_read(image, dvg_test_path("plot.png")));
 }
 
 static void plots(void) {

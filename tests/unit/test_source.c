@@ -11,22 +11,11 @@
 #include "io/source.h"
 #include "tests/check.h"
 
-static const char *at(const char *name) {
-  static char path[4][1024];
-  static int turn;
-  turn = (turn + 1) % 4;
-  snprintf(path[turn], sizeof path[turn], "%s/%s", dvg_test_folder(), name);
-  return path[turn];
-}
-
 // What is refused says `said`.
 static int heard(enum dvg_status (*call)(void *), void *context, enum dvg_status want, const char *said) {
-  static char text[8192];
-  FILE *kept = stderr, *memory = fmemopen(text, sizeof text, "w");
-  stderr = memory;
+  dvg_test_listen();
   enum dvg_status status = call(context);
-  stderr = kept;
-  fclose(memory);
+  const char *text = dvg_test_heard();
   int right = status == want && strstr(text, said);
   if (!right) printf("wanted %d '%s', heard %d: %s", want, said, status, text);
   return right;
@@ -87,9 +76,9 @@ static void write_folder(void) {
     size_t n;
     make_file(bytes, &n, i);
     snprintf(path, sizeof path, "set/%s", files[i]);
-    CHECK_OK(dvg_path_folder(&folder, at(path)));
+    CHECK_OK(dvg_path_folder(&folder, dvg_test_path(path)));
     CHECK_OK(dvg_path_make_folder(folder));
-    CHECK_OK(dvg_path_write_bytes(at(path), bytes, n));
+    CHECK_OK(dvg_path_write_bytes(dvg_test_path(path), bytes, n));
     dvg_free(&folder);
   }
 }
@@ -114,15 +103,15 @@ static void write_set(const char *path) {
 
 static void write_all(void) {
   write_folder();
-  write_rec(at("set.rec"));
-  write_tar(at("set.tar"), "");
-  write_tar(at("told.tar"), "VIS");
-  write_set(at("set.h5"));
+  write_rec(dvg_test_path("set.rec"));
+  write_tar(dvg_test_path("set.tar"), "");
+  write_tar(dvg_test_path("told.tar"), "VIS");
+  write_set(dvg_test_path("set.h5"));
   char list[512] = "";
   for (int i = 0; i < N; i++) sprintf(list + strlen(list), "%d\tset/%s\tperson %d\n", i, files[i], people[i]);
   char *text = NULL;
   CHECK_OK(dvg_text(&text, "x\tpath\tidentity\n%s", list));
-  CHECK_OK(dvg_path_write_text(at("set.tsv"), text));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("set.tsv"), text));
   dvg_free(&text);
 }
 
@@ -162,24 +151,26 @@ static void every_kind(void) {
   static const int as_is[N] = {0, 1, 2, 3}, sorted[N] = {1, 2, 0, 3};
   struct dvg_source s;
   write_all();
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.list = at("set.tsv")}));
+  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.list = dvg_test_path("set.tsv")}));
   check_items(&s, as_is, "person 1", "set/#a/1.pgm", "%s/set/#a/1.pgm");
   CU_ASSERT_TRUE(s.n_domains == 1 && strcmp(s.domain_name[0], "VIS") == 0 && s.place[1] == 2);
   CU_ASSERT_PTR_NULL(s.landmarks);
   dvg_source_close(&s);
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.folder = at("set")}));
+  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.folder = dvg_test_path("set")}));
   check_items(&s, sorted, "#a", "#a/2.pgm", "%s/set/#a/2.pgm");
   CU_ASSERT_EQUAL(s.place[1], 1);
   dvg_source_close(&s);
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.rec = at("set.rec"), .filter = {"NIR", NULL}}));
+  CHECK_OK(dvg_source_open(
+      &s, &(struct dvg_source_choice){.rec = dvg_test_path("set.rec"), .filter = {"NIR", NULL}}));
   check_items(&s, as_is, "3", "set.rec:11", "%s/set.rec:11");
   CU_ASSERT_STRING_EQUAL(s.domain_name[0], "NIR");
   dvg_source_close(&s);
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.tar = at("set.tar"), .filter = {"UV", ""}}));
+  CHECK_OK(
+      dvg_source_open(&s, &(struct dvg_source_choice){.tar = dvg_test_path("set.tar"), .filter = {"UV", ""}}));
   check_items(&s, as_is, "person 1", "#a/1.pgm", "%s/set.tar: #a/1.pgm");
   CU_ASSERT_STRING_EQUAL(s.domain_name[0], "UV");
   dvg_source_close(&s);
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.images = at("set.h5")}));
+  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.images = dvg_test_path("set.h5")}));
   check_items(&s, as_is, "y", "#a/1.pgm", "%s/set.h5: image 1 (#a/1.pgm)");
   CU_ASSERT_TRUE(s.n_domains == 2 && s.landmarks && s.landmarks[2][3] == 23 && s.has_landmarks[2]);
   dvg_source_close(&s);
@@ -189,21 +180,25 @@ static void domains(void) {
   struct dvg_source s;
   write_all();
   // Told by the container: chosen from, in the order asked for.
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.tar = at("told.tar"), .filter = {"NIR", ""}}));
+  CHECK_OK(dvg_source_open(
+      &s, &(struct dvg_source_choice){.tar = dvg_test_path("told.tar"), .filter = {"NIR", ""}}));
   CU_ASSERT_TRUE(s.N == 2 && s.place[0] == 1 && s.place[1] == 3 && s.n_people == 2);
   struct dvg_image image = {0};
   CHECK_OK(dvg_source_read(&image, NULL, &s, 1));
   CU_ASSERT_EQUAL(image.pixels[0], 'D');
   dvg_image_free(&image);
   dvg_source_close(&s);
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.tar = at("told.tar"), .filter = {"NIR,VIS", ""}}));
+  CHECK_OK(dvg_source_open(
+      &s, &(struct dvg_source_choice){.tar = dvg_test_path("told.tar"), .filter = {"NIR,VIS", ""}}));
   CU_ASSERT_TRUE(s.N == 4 && s.domain[0] == 1 && s.domain[1] == 0);
   dvg_source_close(&s);
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.images = at("set.h5"), .filter = {"NIR", ""}}));
+  CHECK_OK(dvg_source_open(
+      &s, &(struct dvg_source_choice){.images = dvg_test_path("set.h5"), .filter = {"NIR", ""}}));
   CU_ASSERT_TRUE(s.N == 2 && s.domain[1] == 0 && s.place[1] == 3 && s.n_people == 3 && s.n_domains == 1);
   CU_ASSERT_TRUE(s.landmarks && s.landmarks[1][0] == 30);
   dvg_source_close(&s);
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.images = at("set.h5"), .filter = {"NIR,VIS", ""}}));
+  CHECK_OK(dvg_source_open(
+      &s, &(struct dvg_source_choice){.images = dvg_test_path("set.h5"), .filter = {"NIR,VIS", ""}}));
   CU_ASSERT_TRUE(s.N == 4 && s.domain[0] == 1 && strcmp(s.domain_name[1], "VIS") == 0);
   dvg_source_close(&s);
 }
@@ -221,13 +216,13 @@ static void refusals(void) {
   write_all();
   REFUSED(DVG_ERROR_USAGE, "give one of --images, --list, --folder, --rec, --tar", .list = "");
   REFUSED(DVG_ERROR_USAGE, "give one of", .list = "a", .tar = "b");
-  REFUSED(DVG_ERROR_USAGE, "'where' needs a list", .rec = at("set.rec"), .filter = {"", "a=b"});
-  REFUSED(DVG_ERROR_USAGE, "tells no domains", .rec = at("set.rec"), .filter = {"VIS,NIR", ""});
-  REFUSED(DVG_ERROR_INPUT, "unknown domain: none of the wanted ones", .tar = at("set.tar"),
+  REFUSED(DVG_ERROR_USAGE, "'where' needs a list", .rec = dvg_test_path("set.rec"), .filter = {"", "a=b"});
+  REFUSED(DVG_ERROR_USAGE, "tells no domains", .rec = dvg_test_path("set.rec"), .filter = {"VIS,NIR", ""});
+  REFUSED(DVG_ERROR_INPUT, "unknown domain: none of the wanted ones", .tar = dvg_test_path("set.tar"),
           .filter = {"VIS,NIR", ""});
-  REFUSED(DVG_ERROR_INPUT, "has no domain 'UV'", .images = at("set.h5"), .filter = {"UV", ""});
-  REFUSED(DVG_ERROR_USAGE, "'VIS' twice", .images = at("set.h5"), .filter = {"VIS,VIS", ""});
-  REFUSED(DVG_ERROR_IO, "none.rec", .rec = at("none.rec"));
+  REFUSED(DVG_ERROR_INPUT, "has no domain 'UV'", .images = dvg_test_path("set.h5"), .filter = {"UV", ""});
+  REFUSED(DVG_ERROR_USAGE, "'VIS' twice", .images = dvg_test_path("set.h5"), .filter = {"VIS,VIS", ""});
+  REFUSED(DVG_ERROR_IO, "none.rec", .rec = dvg_test_path("none.rec"));
 }
 
 static void digests(void) {
@@ -235,8 +230,8 @@ static void digests(void) {
   char a[DVG_DIGEST_TEXT], b[DVG_DIGEST_TEXT];
   struct dvg_source s;
   write_all();
-  CHECK_OK(dvg_path_write_text(at("marks.txt"), "set.rec:11 1 2 3 4 5 6 7 8 9 10\n"));
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.rec = at("set.rec")}));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("marks.txt"), "set.rec:11 1 2 3 4 5 6 7 8 9 10\n"));
+  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.rec = dvg_test_path("set.rec")}));
   CHECK_OK(dvg_source_digest(a, &s, items, sizes, N));
   CHECK_OK(dvg_source_digest(b, &s, items, sizes, N));
   CU_ASSERT_STRING_EQUAL(a, b);
@@ -245,12 +240,13 @@ static void digests(void) {
   CHECK_OK(dvg_source_digest(b, &s, items, sizes, N - 1));
   CU_ASSERT_STRING_NOT_EQUAL(a, b);
   dvg_source_close(&s);
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.rec = at("set.rec"), .filter = {"NIR", ""}}));
+  CHECK_OK(
+      dvg_source_open(&s, &(struct dvg_source_choice){.rec = dvg_test_path("set.rec"), .filter = {"NIR", ""}}));
   CHECK_OK(dvg_source_digest(b, &s, items, sizes, N));
   CU_ASSERT_STRING_NOT_EQUAL(a, b);
   dvg_source_close(&s);
-  CHECK_OK(
-      dvg_source_open(&s, &(struct dvg_source_choice){.rec = at("set.rec"), .landmarks = at("marks.txt")}));
+  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.rec = dvg_test_path("set.rec"),
+                                                           .landmarks = dvg_test_path("marks.txt")}));
   CHECK_OK(dvg_source_digest(b, &s, items, sizes, N));
   CU_ASSERT_STRING_NOT_EQUAL(a, b);
   dvg_source_close(&s);
@@ -264,25 +260,25 @@ static void digests(void) {
 
 static enum dvg_status try_landmarks(void *context) {
   struct dvg_landmarks l;
-  CHECK_OK(dvg_path_write_text(at("l.txt"), context));
-  DVG_TRY(dvg_landmarks_read(&l, at("l.txt")));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("l.txt"), context));
+  DVG_TRY(dvg_landmarks_read(&l, dvg_test_path("l.txt")));
   dvg_landmarks_free(&l);
   return DVG_OK;
 }
 
 static void landmarks(void) {
   struct dvg_landmarks l;
-  CHECK_OK(dvg_path_write_text(at("l.txt"),
+  CHECK_OK(dvg_path_write_text(dvg_test_path("l.txt"),
                                "# c\r\na 1 2 3 4 5 6 7 8 9 10.5\r\n\nb c\t0\t-2\t3\t4\t5\t6\t7\t8\t9\t1e1"));
-  CHECK_OK(dvg_landmarks_read(&l, at("l.txt")));
+  CHECK_OK(dvg_landmarks_read(&l, dvg_test_path("l.txt")));
   CU_ASSERT_TRUE_FATAL(l.n == 2);
   CU_ASSERT_TRUE(l.points[0][9] == 10.5f && l.points[1][1] == -2 && l.points[1][9] == 10 && l.line[1] == 4);
   CU_ASSERT_TRUE(dvg_landmarks_find(&l, "b c") == 1 && dvg_landmarks_find(&l, "b") == -1);
   CU_ASSERT_STRING_EQUAL(dvg_landmarks_name(&l, 0), "a");
   dvg_landmarks_free(&l);
-  CHECK_OK(dvg_path_write_text(at("l.txt"), "\xEF\xBB\xBFscore\t" HEADER
-                                            "\tname\n.5\t1\t2\t3\t4\t5\t6\t7\t8\t9\t10\tq r\n"));
-  CHECK_OK(dvg_landmarks_read(&l, at("l.txt")));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("l.txt"), "\xEF\xBB\xBFscore\t" HEADER
+                                                       "\tname\n.5\t1\t2\t3\t4\t5\t6\t7\t8\t9\t10\tq r\n"));
+  CHECK_OK(dvg_landmarks_read(&l, dvg_test_path("l.txt")));
   CU_ASSERT_TRUE_FATAL(l.n == 1);
   CU_ASSERT_TRUE(l.points[0][0] == 1 && l.points[0][9] == 10 && dvg_landmarks_find(&l, "q r") == 0);
   dvg_landmarks_free(&l);
@@ -307,21 +303,25 @@ static void landmarks(void) {
 static void landmarks_of_items(void) {
   struct dvg_source s;
   write_all();
-  CHECK_OK(
-      dvg_path_write_text(at("l.txt"), "set.rec:12 1 2 3 4 5 6 7 8 9 10\nset.rec:10 11 2 3 4 5 6 7 8 9 10\n"));
-  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.rec = at("set.rec"), .landmarks = at("l.txt")}));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("l.txt"),
+                               "set.rec:12 1 2 3 4 5 6 7 8 9 10\nset.rec:10 11 2 3 4 5 6 7 8 9 10\n"));
+  CHECK_OK(dvg_source_open(
+      &s, &(struct dvg_source_choice){.rec = dvg_test_path("set.rec"), .landmarks = dvg_test_path("l.txt")}));
   CU_ASSERT_TRUE_FATAL(s.landmarks != NULL);
   CU_ASSERT_TRUE(s.has_landmarks[0] && !s.has_landmarks[1] && s.has_landmarks[2] && !s.has_landmarks[3]);
   CU_ASSERT_TRUE(s.landmarks[0][0] == 11 && s.landmarks[2][0] == 1);
   dvg_source_close(&s);
   REFUSED(DVG_ERROR_INPUT, "l.txt:1: landmarks for an unknown item: set.rec:12 (2 such lines)",
-          .tar = at("set.tar"), .landmarks = at("l.txt"));
-  REFUSED(DVG_ERROR_INPUT, "has landmarks of its own", .images = at("set.h5"), .landmarks = at("l.txt"));
+          .tar = dvg_test_path("set.tar"), .landmarks = dvg_test_path("l.txt"));
+  REFUSED(DVG_ERROR_INPUT, "has landmarks of its own", .images = dvg_test_path("set.h5"),
+          .landmarks = dvg_test_path("l.txt"));
   // Of items that the filter leaves out they are no error.
-  CHECK_OK(dvg_path_write_text(
-      at("l.txt"), "c/1.pgm\t1\t2\t3\t4\t5\t6\t7\t8\t9\t10\nb/1.pgm\t1\t2\t3\t4\t5\t6\t7\t8\t9\t10\n"));
-  CHECK_OK(dvg_source_open(
-      &s, &(struct dvg_source_choice){.tar = at("told.tar"), .filter = {"VIS", ""}, .landmarks = at("l.txt")}));
+  CHECK_OK(
+      dvg_path_write_text(dvg_test_path("l.txt"),
+                          "c/1.pgm\t1\t2\t3\t4\t5\t6\t7\t8\t9\t10\nb/1.pgm\t1\t2\t3\t4\t5\t6\t7\t8\t9\t10\n"));
+  CHECK_OK(dvg_source_open(&s, &(struct dvg_source_choice){.tar = dvg_test_path("told.tar"),
+                                                           .filter = {"VIS", ""},
+                                                           .landmarks = dvg_test_path("l.txt")}));
   CU_ASSERT_TRUE(s.N == 2 && s.has_landmarks[0] && !s.has_landmarks[1]);
   dvg_source_close(&s);
 }

@@ -13,14 +13,6 @@
 #include "io/tar.h"
 #include "tests/check.h"
 
-static char *at(const char *name) {
-  static char paths[8][512];
-  static int next;
-  char *path = paths[next++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 // ---- archives made by libarchive
 
 static struct archive *made;
@@ -29,7 +21,7 @@ static void begin(const char *name, int gzip) {
   made = archive_write_new();
   archive_write_set_format_gnutar(made);
   if (gzip) archive_write_add_filter_gzip(made);
-  CU_ASSERT_EQUAL_FATAL(archive_write_open_filename(made, at(name)), ARCHIVE_OK);
+  CU_ASSERT_EQUAL_FATAL(archive_write_open_filename(made, dvg_test_path(name)), ARCHIVE_OK);
 }
 
 static void member_of(const char *name, const char *text, size_t n, unsigned type, const char *link) {
@@ -82,21 +74,12 @@ static void holds(struct dvg_tar_set *t, int64_t i, const char *name, const char
 // Opens and expects an error that says `said`.
 static void refused(const char *source, enum dvg_status wanted, const char *said) {
   struct dvg_tar_set t = {0};
-  fflush(stderr);
-  int kept = dup(STDERR_FILENO);
-  FILE *f = freopen(at("said"), "w", stderr);
+  dvg_test_listen();
   enum dvg_status status = dvg_tar_open(&t, source);
-  fflush(stderr);
-  dup2(kept, STDERR_FILENO);
-  close(kept);
-  char *heard = NULL;
-  CHECK_OK(dvg_path_read_text(at("said"), 1 << 20, &heard));
-  int right = f && heard && strstr(heard, said) && strchr(heard, '\n') == heard + strlen(heard) - 1;
-  if (!right || status != wanted) fprintf(stderr, "wanted %d '%s', got %d: %s", wanted, said, status, heard);
-  CU_ASSERT_TRUE(right && status == wanted);
+  CU_ASSERT_TRUE(dvg_test_heard_line(said));
+  CU_ASSERT_EQUAL(status, wanted);
   CU_ASSERT_PTR_NULL(t.images);
   if (status == DVG_OK) dvg_tar_close(&t);
-  dvg_free(&heard);
 }
 
 // ---- reading
@@ -105,7 +88,7 @@ static void samples(void) {
   struct dvg_tar_set t;
   for (int gzip = 0; gzip < 2; gzip++) {
     two("a.tar", gzip, "dir/");
-    CHECK_OK(dvg_tar_open(&t, at("a.tar")));
+    CHECK_OK(dvg_tar_open(&t, dvg_test_path("a.tar")));
     CU_ASSERT_TRUE_FATAL(t.n_tars == 1 && t.n_images == 2);
     for (int k = 0; k < 2; k++) { // backwards and again: in any order, if not as fast
       holds(&t, 1, "dir/2.jpg", "NIR", "8", "second");
@@ -137,7 +120,7 @@ static void members(void) {
   member("d.seg.json", "[]");
   member("d.jpg", "d");
   end();
-  CHECK_OK(dvg_tar_open(&t, at("a.tar")));
+  CHECK_OK(dvg_tar_open(&t, dvg_test_path("a.tar")));
   CU_ASSERT_EQUAL_FATAL(t.n_images, 5);
   holds(&t, 0, "s/a.VIS.PNG", "VIS", "Ann Lee", "vis");
   holds(&t, 1, "s/a.nir.jpeg", "nir", "Ann Lee", "nir");
@@ -158,14 +141,14 @@ static void long_names(void) {
   memcpy(name + 390, ".cls", 5);
   member(name, "1");
   end();
-  CHECK_OK(dvg_tar_open(&t, at("a.tar")));
+  CHECK_OK(dvg_tar_open(&t, dvg_test_path("a.tar")));
   memcpy(name + 390, ".jpg", 5);
   holds(&t, 0, name, "", "1", "one");
   dvg_tar_close(&t);
 
   struct dvg_tar_writer *w = NULL;
   static const char umlaut[] = "M\303\274ller.jpg";
-  CHECK_OK(dvg_tar_create(&w, at("b.tar")));
+  CHECK_OK(dvg_tar_create(&w, dvg_test_path("b.tar")));
   CHECK_OK(dvg_tar_add(w, name, "one", 3));
   memcpy(name + 390, ".cls", 5);
   CHECK_OK(dvg_tar_add(w, name, "1", 1));
@@ -173,10 +156,10 @@ static void long_names(void) {
   CHECK_OK(dvg_tar_add(w, "a.jpg", "two", 3));
   CHECK_OK(dvg_tar_add(w, umlaut, "three", 5));
   CHECK_OK(dvg_tar_add(w, "M\303\274ller.cls", "3", 1));
-  CU_ASSERT_FALSE(dvg_path_exists(at("b.tar")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("b.tar")));
   CHECK_OK(dvg_tar_commit(&w));
-  CU_ASSERT_FALSE(dvg_path_exists(at("b.tar.part")));
-  CHECK_OK(dvg_tar_open(&t, at("b.tar")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("b.tar.part")));
+  CHECK_OK(dvg_tar_open(&t, dvg_test_path("b.tar")));
   CU_ASSERT_EQUAL_FATAL(t.n_images, 3);
   memcpy(name + 390, ".jpg", 5);
   holds(&t, 0, name, "", "1", "one");
@@ -188,17 +171,17 @@ static void long_names(void) {
 static void sources(void) {
   struct dvg_tar_set t;
   char name[64], prefix[64];
-  CHECK_OK(dvg_path_make_folder(at("set")));
+  CHECK_OK(dvg_path_make_folder(dvg_test_path("set")));
   for (int k = 8; k <= 10; k++) {
     snprintf(name, sizeof name, "set/s-%03d.tar", k);
     snprintf(prefix, sizeof prefix, "%d/", k);
     two(name, k == 9, prefix);
   }
-  CHECK_OK(dvg_path_write_text(at("set/list"), "# shards\ns-008.tar\r\n\n  s-{009..010}.tar  "));
-  CHECK_OK(dvg_path_write_text(at("set/other"), "passed over"));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("set/list"), "# shards\ns-008.tar\r\n\n  s-{009..010}.tar  "));
+  CHECK_OK(dvg_path_write_text(dvg_test_path("set/other"), "passed over"));
   static const char *const source[] = {"set", "set/s-{008..010}.tar", "set/list"};
   for (size_t i = 0; i < sizeof source / sizeof *source; i++) {
-    CHECK_OK(dvg_tar_open(&t, at(source[i])));
+    CHECK_OK(dvg_tar_open(&t, dvg_test_path(source[i])));
     CU_ASSERT_TRUE_FATAL(t.n_tars == 3 && t.n_images == 6);
     holds(&t, 5, "10/2.jpg", "NIR", "8", "second");
     holds(&t, 0, "8/1.jpg", "", "7", "first image");
@@ -206,17 +189,17 @@ static void sources(void) {
     CU_ASSERT_EQUAL(t.images[2].tar, 1);
     dvg_tar_close(&t);
   }
-  refused(at("set/s-{8..10}.tar"), DVG_ERROR_IO, "set/s-8.tar: cannot open: No such file");
-  refused(at("set/s-{010..008}.tar"), DVG_ERROR_USAGE, "is not a range of files");
-  refused(at("set/s-{a..b}.tar"), DVG_ERROR_USAGE, "is not a range of files");
-  refused(at("set/s-{00..01}{00..01}.tar"), DVG_ERROR_USAGE, "is not a range of files");
-  refused(at("set/s-{0000..100000}.tar"), DVG_ERROR_USAGE, "is a range of more than 100000 files");
-  refused(at("set/other"), DVG_ERROR_IO, "set/passed over: cannot open");
-  refused(at("nothing"), DVG_ERROR_IO, "nothing: cannot open: No such file");
-  CHECK_OK(dvg_path_make_folder(at("empty")));
-  refused(at("empty"), DVG_ERROR_INPUT, "empty: no *.tar, *.tar.gz or *.tgz is in this folder");
-  CHECK_OK(dvg_path_write_text(at("none"), "# nothing\n"));
-  refused(at("none"), DVG_ERROR_INPUT, "none: lists no tar file");
+  refused(dvg_test_path("set/s-{8..10}.tar"), DVG_ERROR_IO, "set/s-8.tar: cannot open: No such file");
+  refused(dvg_test_path("set/s-{010..008}.tar"), DVG_ERROR_USAGE, "is not a range of files");
+  refused(dvg_test_path("set/s-{a..b}.tar"), DVG_ERROR_USAGE, "is not a range of files");
+  refused(dvg_test_path("set/s-{00..01}{00..01}.tar"), DVG_ERROR_USAGE, "is not a range of files");
+  refused(dvg_test_path("set/s-{0000..100000}.tar"), DVG_ERROR_USAGE, "is a range of more than 100000 files");
+  refused(dvg_test_path("set/other"), DVG_ERROR_IO, "set/passed over: cannot open");
+  refused(dvg_test_path("nothing"), DVG_ERROR_IO, "nothing: cannot open: No such file");
+  CHECK_OK(dvg_path_make_folder(dvg_test_path("empty")));
+  refused(dvg_test_path("empty"), DVG_ERROR_INPUT, "empty: no *.tar, *.tar.gz or *.tgz is in this folder");
+  CHECK_OK(dvg_path_write_text(dvg_test_path("none"), "# nothing\n"));
+  refused(dvg_test_path("none"), DVG_ERROR_INPUT, "none: lists no tar file");
 }
 
 // ---- what is refused
@@ -230,7 +213,7 @@ static void refused_members(const char *names, const char *first, const char *se
   begin("r.tar", 0);
   for (int i = 0; i < 3 && texts[i]; i++) member(strsep(&rest, " "), texts[i]);
   end();
-  refused(at("r.tar"), DVG_ERROR_INPUT, said);
+  refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT, said);
 }
 
 static void bad_samples(void) {
@@ -260,14 +243,14 @@ static void bad_samples(void) {
   member("a.jpg", "x");
   member("a.cls", "1");
   end();
-  refused(at("r.tar"), DVG_ERROR_INPUT, "r.tar: a.jpg: the name is there twice");
+  refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT, "r.tar: a.jpg: the name is there twice");
   for (int hard = 0; hard < 2; hard++) {
     begin("r.tar", 0);
     member("b.jpg", "x");
     member("b.cls", "1");
     member_of("a.jpg", NULL, 0, hard ? AE_IFREG : AE_IFLNK, "b.jpg");
     end();
-    refused(at("r.tar"), DVG_ERROR_INPUT, "r.tar: a.jpg: is a link, sparse or something else");
+    refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT, "r.tar: a.jpg: is a link, sparse or something else");
   }
   char *large = calloc(1, 2 << 20);
   begin("r.tar", 0);
@@ -275,24 +258,25 @@ static void bad_samples(void) {
   member_of("a.json", large, 2 << 20, AE_IFREG, NULL);
   end();
   free(large);
-  refused(at("r.tar"), DVG_ERROR_INPUT, "r.tar: a.json: is too large");
+  refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT, "r.tar: a.json: is too large");
 }
 
 static void bad_files(void) {
   struct stat s;
-  CHECK_OK(dvg_path_write_text(at("r.tar"), "hello"));
-  refused(at("r.tar"), DVG_ERROR_INPUT, "r.tar: is no readable tar file: ");
-  CHECK_OK(dvg_path_write_text(at("r.tar"), ""));
-  refused(at("r.tar"), DVG_ERROR_INPUT, "r.tar: is no readable tar file: ");
+  CHECK_OK(dvg_path_write_text(dvg_test_path("r.tar"), "hello"));
+  refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT, "r.tar: is no readable tar file: ");
+  CHECK_OK(dvg_path_write_text(dvg_test_path("r.tar"), ""));
+  refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT, "r.tar: is no readable tar file: ");
   two("r.tar", 0, "");
-  CU_ASSERT_EQUAL(truncate(at("r.tar"), 4 * 1024), 0);
-  refused(at("r.tar"), DVG_ERROR_INPUT, "r.tar: is truncated: it has no end mark");
-  CU_ASSERT_EQUAL(truncate(at("r.tar"), 512 + 5), 0);
-  refused(at("r.tar"), DVG_ERROR_INPUT, "r.tar: is truncated: it ends inside a member of 11 bytes at byte 512");
+  CU_ASSERT_EQUAL(truncate(dvg_test_path("r.tar"), 4 * 1024), 0);
+  refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT, "r.tar: is truncated: it has no end mark");
+  CU_ASSERT_EQUAL(truncate(dvg_test_path("r.tar"), 512 + 5), 0);
+  refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT,
+          "r.tar: is truncated: it ends inside a member of 11 bytes at byte 512");
   two("r.tar", 1, "");
-  CU_ASSERT_EQUAL(stat(at("r.tar"), &s), 0);
-  CU_ASSERT_EQUAL(truncate(at("r.tar"), s.st_size / 2), 0);
-  refused(at("r.tar"), DVG_ERROR_INPUT, "r.tar: is no readable tar file: truncated gzip input");
+  CU_ASSERT_EQUAL(stat(dvg_test_path("r.tar"), &s), 0);
+  CU_ASSERT_EQUAL(truncate(dvg_test_path("r.tar"), s.st_size / 2), 0);
+  refused(dvg_test_path("r.tar"), DVG_ERROR_INPUT, "r.tar: is no readable tar file: truncated gzip input");
 }
 
 // Replaced by another one after it was opened.
@@ -301,14 +285,14 @@ static void changed(void) {
   struct dvg_bytes b = {0};
   for (int gzip = 0; gzip < 2; gzip++) {
     two("a.tar", gzip, "");
-    CHECK_OK(dvg_tar_open(&t, at("a.tar")));
+    CHECK_OK(dvg_tar_open(&t, dvg_test_path("a.tar")));
     CHECK_OK(dvg_tar_read(&b, &t, 0));
     if (gzip) { // in place: the open file changes
       begin("a.tar", 1);
       member("1.jpg", "other");
       end();
     } else {
-      CU_ASSERT_EQUAL(truncate(at("a.tar"), 515), 0);
+      CU_ASSERT_EQUAL(truncate(dvg_test_path("a.tar"), 515), 0);
     }
     dvg_log_quiet(1);
     CU_ASSERT_NOT_EQUAL(dvg_tar_read(&b, &t, 0), DVG_OK);
@@ -321,12 +305,12 @@ static void changed(void) {
 
 static void discarded(void) {
   struct dvg_tar_writer *w = NULL;
-  CHECK_OK(dvg_tar_create(&w, at("d.tar")));
+  CHECK_OK(dvg_tar_create(&w, dvg_test_path("d.tar")));
   CHECK_OK(dvg_tar_add(w, "a.txt", "x", 1));
-  CU_ASSERT_TRUE(dvg_path_exists(at("d.tar.part")));
+  CU_ASSERT_TRUE(dvg_path_exists(dvg_test_path("d.tar.part")));
   dvg_tar_discard(&w);
   CU_ASSERT_PTR_NULL(w);
-  CU_ASSERT_FALSE(dvg_path_exists(at("d.tar.part")) || dvg_path_exists(at("d.tar")));
+  CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("d.tar.part")) || dvg_path_exists(dvg_test_path("d.tar")));
 }
 
 const struct dvg_test dvg_tests[] = {

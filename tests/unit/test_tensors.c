@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
@@ -12,37 +11,17 @@
 #include "tests/check.h"
 #include "tests/torch_files.h"
 
-static char *at(const char *name) {
-  static char paths[8][512];
-  static int next;
-  char *path = paths[next++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", dvg_test_folder(), name);
-  return path;
-}
-
 // Opens bytes as a file. An error is compared with `said` (a part of its one line), NULL: none is awaited.
 static enum dvg_status open_bytes(struct dvg_tensors *f, const void *bytes, size_t n, const char *said) {
-  CHECK_OK(dvg_path_write_bytes(at("file"), bytes, n));
-  fflush(stderr);
-  int kept = dup(STDERR_FILENO);
-  FILE *heard_file = said ? freopen(at("said"), "w", stderr) : NULL;
-  enum dvg_status status = dvg_tensors_open(f, at("file"));
+  CHECK_OK(dvg_path_write_bytes(dvg_test_path("file"), bytes, n));
+  if (said) dvg_test_listen();
+  enum dvg_status status = dvg_tensors_open(f, dvg_test_path("file"));
   for (int64_t i = 0; said && status == DVG_OK && i < f->n_tensors; i++) { // values may be what is wrong
     float values[64];
     if (f->tensor[i].count <= 64) status = dvg_tensor_read(f, &f->tensor[i], values);
     if (status != DVG_OK) dvg_tensors_close(f);
   }
-  if (heard_file) {
-    fflush(stderr);
-    dup2(kept, STDERR_FILENO);
-    char *heard = NULL;
-    CHECK_OK(dvg_path_read_text(at("said"), 1 << 20, &heard));
-    int right = heard && strstr(heard, said) && strchr(heard, '\n') == heard + strlen(heard) - 1;
-    if (!right) fprintf(stderr, "wanted '%s', heard: %s", said, heard);
-    CU_ASSERT_TRUE(right);
-    dvg_free(&heard);
-  }
-  close(kept);
+  if (said) CU_ASSERT_TRUE(dvg_test_heard_line(said));
   return status;
 }
 
@@ -323,7 +302,7 @@ static void broken_streams(void) {
   refused_bytes(b.at, b.n, "a name of 511 bytes");
   struct dvg_tensors f;
   dvg_log_quiet(1);
-  CU_ASSERT_EQUAL(dvg_tensors_open(&f, at("nothing")), DVG_ERROR_IO);
+  CU_ASSERT_EQUAL(dvg_tensors_open(&f, dvg_test_path("nothing")), DVG_ERROR_IO);
   CU_ASSERT_EQUAL(dvg_tensors_open(&f, dvg_test_folder()), DVG_ERROR_INPUT);
   dvg_log_quiet(0);
 }
@@ -417,7 +396,7 @@ static void writing(void) {
                                    void *) = {dvg_tensors_write_zip, dvg_tensors_write_safetensors};
   for (int k = 0; k < 2; k++) {
     struct dvg_tensors f;
-    char *path = at("new/written");
+    char *path = dvg_test_path("new/written");
     CHECK_OK(write[k](path, plan, 3, source, NULL));
     CU_ASSERT_EQUAL_FATAL(dvg_tensors_open(&f, path), DVG_OK);
     CU_ASSERT_EQUAL(f.n_tensors, 3);
@@ -425,9 +404,9 @@ static void writing(void) {
     check_values(&f, 1, "quote\"", more, 6);
     CU_ASSERT_TRUE(f.tensor[1].n_dims == 4 && f.tensor[1].dims[2] == 3);
     dvg_tensors_close(&f);
-    CU_ASSERT_EQUAL(write[k](at("failed"), plan, 3, source, &f), DVG_ERROR_INPUT);
-    CU_ASSERT_FALSE(dvg_path_exists(at("failed")));
-    CU_ASSERT_FALSE(dvg_path_exists(at("failed.part")));
+    CU_ASSERT_EQUAL(write[k](dvg_test_path("failed"), plan, 3, source, &f), DVG_ERROR_INPUT);
+    CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("failed")));
+    CU_ASSERT_FALSE(dvg_path_exists(dvg_test_path("failed.part")));
   }
 }
 
