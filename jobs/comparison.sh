@@ -5,8 +5,8 @@ if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_RO
 export OPENBLAS_NUM_THREADS=1
 [ -x "$build/bin/dvg-prepare" ] || { echo "${0##*/}: error: $build/bin: holds no programs: run make" >&2; exit 2; }
 mkdir -p "$out"
-# The paper's losses: a sampled identity is held to no photograph, and the recogniser's opinion of it weighs more.
-: "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=6000}" "${TUNE_STEPS:=400}" "${TUNE_RATE:=0.0005}" "${MICRO:=4}" "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0}"
+# The paper's losses: a sampled identity is held to no photograph, and the recogniser's opinion of it weighs more; this judge is small, so it looks from many places.
+: "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=6000}" "${TUNE_STEPS:=400}" "${TUNE_RATE:=0.0005}" "${MICRO:=4}" "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0 --judge-jitter 1}"
 
 set -o pipefail # a stage that fails ends the script, with its exit code
 # Runs a program on all ranks; its whole output goes to OUT/log, the lines that say how it goes to the terminal.
@@ -33,10 +33,11 @@ sample_identities() {
   stage dvg-train-sampler --features "$out/features" --out "$out/sampler" --width 0.5 --epochs "$SAMPLER_EPOCHS" --batch 128 --seed "$SEED" --log-every 200
 }
 
-# The dual generator, from the few people seen in both modalities.
+# The dual generator, from the few people seen in both modalities. At the full rate from the first step on, some learn to paint a spot of glaring colour
+# on each visible image, and keep to it.
 train_generator() { # FOLDER, arguments: where new identities come from, losses
   stage dvg-train-generator --images "$out/few.h5" --recognizer "$F" --domain "$DOMAIN" --out "$out/$1" --size "$SIZE" --width "$GENERATOR_WIDTH" \
-    --steps "$GENERATOR_STEPS" --rate 0.0005 --final-rate 0.1 --micro-batch "$MICRO" --seed "$SEED" "${@:2}"
+    --steps "$GENERATOR_STEPS" --rate 0.0005 --rate-warmup 100 --final-rate 0.1 --micro-batch "$MICRO" --seed "$SEED" "${@:2}"
 }
 
 # Pairs from noise.
