@@ -302,6 +302,7 @@ def normals(seed, stream, item, count):
 
 
 STREAM_DROPOUT, STREAM_NOISE, STREAM_ATTRIBUTE, STREAM_PAIR_IDENTITY, STREAM_PAIR_ATTRIBUTE = 4, 5, 6, 9, 10
+STREAM_JUDGE = 19
 
 
 def dropout_mask(seed, items, count, rate):
