@@ -34,7 +34,7 @@ sample_identities() {
 }
 
 # The dual generator, from the few people seen in both modalities. At the full rate from the first step on, some learn to paint a spot of glaring colour
-# on each visible image, and keep to it.
+# on many visible images, and keep to it.
 train_generator() { # FOLDER, arguments: where new identities come from, losses
   stage dvg-train-generator --images "$out/few.h5" --recognizer "$F" --domain "$DOMAIN" --out "$out/$1" --size "$SIZE" --width "$GENERATOR_WIDTH" \
     --steps "$GENERATOR_STEPS" --rate 0.0005 --rate-warmup 100 --final-rate 0.1 --micro-batch "$MICRO" --seed "$SEED" "${@:2}"

@@ -88,7 +88,8 @@ static int seen_by_judge(struct building *b, int images) {
   return dvg_graph_warp(g, dvg_graph_gray(g, images, b->s->judge_colors), b->s->judge_maps);
 }
 
-// The reconstructed and the sampled images of both domains go through the frozen F in one pass. f: F's own embedding of the photograph; f_sampled: the sampled identity, or -1 where that is none of F's.
+// The reconstructed and the sampled images of both domains go through the frozen F in one pass. f: F's own
+// embedding of the photograph; f_sampled: the sampled identity, or -1 where that is none of F's.
 static void identity_losses(struct building *b, struct dvg_model recognizer, int f, int f_sampled) {
   struct dvg_graph *g = b->s->graph;
   const struct dvg_generator_settings *set = b->set;

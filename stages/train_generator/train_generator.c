@@ -144,7 +144,8 @@ static void fill_eps(struct job *j, int64_t i, int64_t place) {
 static void draw_glance(float *map, float *color, double strength, int64_t size, struct dvg_rng *r) {
   static const float luma[3] = {0.299f, 0.587f, 0.114f};
   const float s = (float)strength, reach = s * (float)size / 16;
-  const float turn = dvg_rng_between(r, -0.14f * s, 0.14f * s), scale = expf(dvg_rng_between(r, -0.08f * s, 0.08f * s));
+  const float turn = dvg_rng_between(r, -0.14f * s, 0.14f * s);
+  const float scale = expf(dvg_rng_between(r, -0.08f * s, 0.08f * s));
   map[0] = map[4] = scale * cosf(turn);
   map[1] = -scale * sinf(turn), map[3] = scale * sinf(turn);
   map[2] = dvg_rng_between(r, -reach, reach), map[5] = dvg_rng_between(r, -reach, reach);

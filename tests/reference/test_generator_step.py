@@ -42,6 +42,7 @@ CASES = {
         micro=2,
         width=0.125,
         weights=PUBLIC | dict(pixel=0.01, identity=300),
+        jitter=0.8,
         options=["--pixel=0.01", "--identity=300", "--judge-jitter=0.8"],
     ),
     "nothing exchanged": dict(
@@ -107,7 +108,7 @@ class Step:
             self.swapped = common.tensor(common.stacked(file, "identity_swapped")).flatten(1)
         self.noise = common.tensor(common.stacked(file, "noise")).flatten(1)
         self.glances = None  # colour filters and maps of the images that F sees
-        if any(option.startswith("--judge-jitter") for option in case["options"]):
+        if "jitter" in case:
             self.glances = [self.by_kind(file, name) for name in ("judge_colors", "judge_maps")]
         if self.variational:
             self.eps = {d: common.tensor(common.stacked(file, f"eps.{d}")).flatten(1) for d in self.domains}
@@ -213,6 +214,7 @@ def glance(strength, item):
 
 
 def check_glances(tests, what, step, strength, first):
+    """The colour filters and maps are those of the seed."""
     for kind in range(4):
         got = torch.cat([part[kind] for part in step.glances], 1).numpy()
         want = np.stack([glance(strength, (first + i) * 4 + kind) for i in range(len(got))])
@@ -236,7 +238,7 @@ def check_inputs(tests, what, step, case):
         eps = torch.cat([step.eps[d] for d in step.domains], 1)
         check_normals(tests, f"{what}: the encoders' noise", eps, common.STREAM_ATTRIBUTE, first)
     if step.glances is not None:
-        check_glances(tests, what, step, 0.8, first)
+        check_glances(tests, what, step, case["jitter"], first)
     for d, image in step.image.items():
         tests.check(0 <= image.min() and image.max() <= 1 and image.std() > 0.01, f"{what}: images of {d}")
 
