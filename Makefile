@@ -56,7 +56,7 @@ MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/mpi/*.c))
 TEST_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/reference/*.c tests/bench/*.c))
 TEST_LIBRARIES := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/fail/*.c))
 FUZZ_TARGETS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-KERNELS := $(foreach v,generic avx2 avx512,$(BUILD)/common/nn/winograd_kernels_$(v).o)
+KERNELS := $(foreach v,generic avx2 avx512 avx512_bf16,$(BUILD)/common/nn/winograd_kernels_$(v).o)
 
 .PHONY: all tests test test-sanitize test-slurm test-hosts install fuzz fuzzers soak demo bench deps clean distclean help ci
 all: $(PROGRAMS)
@@ -71,6 +71,7 @@ $(BUILD)/%.o: %.c
 ifeq ($(shell uname -m),x86_64)
   KERNEL_FLAGS_avx2 := -mavx2 -mfma
   KERNEL_FLAGS_avx512 := -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512
+  KERNEL_FLAGS_avx512_bf16 := $(KERNEL_FLAGS_avx512) -mavx512bf16
 endif
 # ASan's checks as calls: inline, at each of thousands of unrolled loads, they double what gcc needs. The same is checked.
 KERNEL_FLAGS_sanitize := --param asan-instrumentation-with-call-threshold=0

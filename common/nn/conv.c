@@ -21,7 +21,8 @@ static int64_t at_least(int64_t a, int64_t b) {
 
 static int can_run(const struct winograd_kernels *kernels) {
 #if defined(__x86_64__)
-  if (kernels == &dvg_winograd_avx512)
+  if (kernels == &dvg_winograd_avx512_bf16 && !__builtin_cpu_supports("avx512bf16")) return 0;
+  if (kernels == &dvg_winograd_avx512 || kernels == &dvg_winograd_avx512_bf16)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("fma");
@@ -30,12 +31,15 @@ static int can_run(const struct winograd_kernels *kernels) {
   return kernels == &dvg_winograd_generic;
 }
 
-// The best table that this CPU runs, or the one called `name`; NULL if it can't.
+// The best table that this CPU runs, or the one called `name`; NULL if it can't. Less than float32 is only
+// taken by its name.
 static const struct winograd_kernels *find_kernels(const char *name) {
-  static const struct winograd_kernels *const best_first[] = {&dvg_winograd_avx512, &dvg_winograd_avx2,
-                                                              &dvg_winograd_generic};
-  for (int i = 0; i < 3; i++)
-    if (can_run(best_first[i]) && (!name || strcmp(name, best_first[i]->name) == 0)) return best_first[i];
+  static const struct winograd_kernels *const best_first[] = {
+      &dvg_winograd_avx512, &dvg_winograd_avx2, &dvg_winograd_generic, &dvg_winograd_avx512_bf16};
+  for (int i = 0; i < 4; i++) {
+    const int meant = name ? strcmp(name, best_first[i]->name) == 0 : best_first[i] != &dvg_winograd_avx512_bf16;
+    if (meant && can_run(best_first[i])) return best_first[i];
+  }
   return NULL;
 }
 
@@ -58,6 +62,10 @@ int dvg_conv_use_kernels(const char *name) {
   const struct winograd_kernels *kernels = find_kernels(name);
   if (kernels) selected = kernels;
   return kernels != NULL;
+}
+
+int dvg_conv_use_bfloat16(void) {
+  return dvg_conv_use_kernels(dvg_winograd_avx512_bf16.name);
 }
 
 // ---- products of matrices

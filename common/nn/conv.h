@@ -75,13 +75,18 @@ void dvg_conv_backward_data(const struct dvg_conv *s, float *dx, const float *dy
 void dvg_conv_backward_weight(const struct dvg_conv *s, float *dweight, float *dbias, const float *x, const float *dy,
                               int64_t N, float *scratch);
 
-// The instruction set that the Winograd kernels were dispatched to: "avx512", "avx2", "generic".
+// The instruction set that the Winograd kernels were dispatched to: "avx512", "avx2", "generic", or "avx512_bf16".
 const char *dvg_conv_kernels(void);
 
 // Chooses another set for tests and comparisons (NULL: the best); 0 if this program or CPU can't run it (nothing changes then). The environment
 // variable DVG_KERNELS does the same at the first use of this file's functions; a name that can't run is ignored there.
 // Scratch sizes and packed filters belong to one set: ask and pack again afterwards. Not thread-safe.
 int dvg_conv_use_kernels(const char *name);
+
+// Less precision for more speed: from now on 3x3 convolutions of stride 1 (and their gradients of the data) round the two factors of each product in the
+// transform domain to bfloat16, 8 bits of mantissa; sums, transforms and all else stay float32. 0 if this CPU has no instructions for it (AVX512_BF16); nothing
+// changes then. Never chosen by itself. Scratch and packed filters as above.
+int dvg_conv_use_bfloat16(void);
 
 // y (N,K) = x (N,C) weight^T (K,C) + bias (K or NULL), and its gradients, by OpenBLAS. `add` as above; weights' always add.
 void dvg_linear_forward(float *y, const float *x, const float *weight, const float *bias, int64_t N, int64_t C, int64_t K);

@@ -58,6 +58,20 @@ INLINE void product_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, c
   UNROLL for (int i = ROWS_READ_ONCE; i < rows; i++) sum[i][1] += a[i * row_step] * b1;
 }
 
+// The same where the sum is over channels, of which a place may hold two.
+#if BFLOAT16
+INLINE void pair_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, const float *a,
+                       const int64_t row_step, const float *b) {
+  const vec b0 = load(b), b1 = vecs > 1 ? load(b + LANES) : b0;
+  UNROLL for (int i = 0; i < rows; i++) {
+    sum[i][0] = add_products(sum[i][0], a + i * row_step, b0);
+    if (vecs > 1) sum[i][1] = add_products(sum[i][1], a + i * row_step, b1);
+  }
+}
+#else
+#define pair_step product_step
+#endif
+
 // Hides how an address was computed, so that gcc doesn't make others from the same sum.
 INLINE const float *plain_address(const float *p) {
   __asm__("" : "+r"(p));
@@ -77,14 +91,15 @@ struct tile {
   struct ahead ahead;
 };
 
+#define BLOCK PLACES(LANES) // of LANES channels
 // Where a[row][p] is.
 enum order {
   COLUMNS, // row + p * a_step
-  BLOCKS,  // p / LANES * a_step + row * LANES + p % LANES
+  BLOCKS,  // p / BLOCK * a_step + row * BLOCK + p % BLOCK, of channels in places
 };
 
 INLINE void product_tile(struct tile *t, const int rows, const int vecs, const enum order order) {
-  const int64_t row_step = order == COLUMNS ? 1 : LANES;
+  const int64_t row_step = order == COLUMNS ? 1 : BLOCK;
   const int64_t step = order == COLUMNS ? t->a_step : 1, c_row = t->c_row, inner = t->inner;
   const float *a = t->a, *b = t->b;
   float *const c = t->c;
@@ -96,16 +111,19 @@ INLINE void product_tile(struct tile *t, const int rows, const int vecs, const e
   int64_t p = 0;
   for (; p + STEPS <= inner; p += STEPS) {
     UNROLL for (int i = 0; i < STEPS; i++) {
-      product_step(sum, rows, vecs, order == COLUMNS ? a : a + i, row_step, b + i * vecs * LANES);
-      if (order == COLUMNS) a = plain_address(a + step);
+      if (order == COLUMNS) {
+        product_step(sum, rows, vecs, a, row_step, b + i * vecs * LANES);
+        a = plain_address(a + step);
+      } else pair_step(sum, rows, vecs, a + i, row_step, b + i * vecs * LANES);
     }
     next.a = fetch(next.a, AHEAD_A);
     next.b = fetch(next.b, AHEAD_B);
     if (order == BLOCKS) a += STEPS;
-    if (order == BLOCKS && (p + STEPS) % LANES == 0) a += t->a_step - LANES;
+    if (order == BLOCKS && (p + STEPS) % BLOCK == 0) a += t->a_step - BLOCK;
     b += STEPS * vecs * LANES;
   }
-  for (; p < inner; p++, a += step, b += vecs * LANES) product_step(sum, rows, vecs, a, row_step, b);
+  for (; p < inner; p++, a += step, b += vecs * LANES)
+    (order == COLUMNS ? product_step : pair_step)(sum, rows, vecs, a, row_step, b);
   t->ahead = next;
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
     float *to = c + i * c_row + j * LANES;
@@ -133,7 +151,7 @@ static tile_function *const tile_functions[MAX_ROWS][2][2] = {EACH_HEIGHT(NAMES)
 // c (any number of rows x vecs). The last rows are cut into halves: a tile of one or two rows would leave the
 // FMA units waiting for their own results.
 static void multiply_rows(struct tile t, enum order order, int64_t rows, int vecs) {
-  const int64_t row_step = order == COLUMNS ? 1 : LANES;
+  const int64_t row_step = order == COLUMNS ? 1 : BLOCK;
   while (rows > 0) {
     const int64_t height = rows >= 2 * MAX_ROWS ? MAX_ROWS : rows > MAX_ROWS ? (rows + 1) / 2 : rows;
     tile_functions[height - 1][vecs - 1][order](&t);

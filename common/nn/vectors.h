@@ -4,6 +4,7 @@
 #define DVG_NN_VECTORS_H
 
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__AVX512F__)
 #define LANES 16
@@ -19,6 +20,12 @@
   { 0, 1, 2, 3 }
 #endif
 #define PANEL (2 * LANES)
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#define BFLOAT16 1
+#else
+#define BFLOAT16 0
+#endif
 
 // vec may sit at any float's address: user arrays are aligned no better. (Unaligned instructions cost nothing
 // on aligned data.)
@@ -67,6 +74,37 @@ INLINE vec rounded(vec v) {
   __asm__("" : "+m"(v));
   return v;
 }
+
+// ---- places of channels: a place is a float, which holds one channel's number or, with BFLOAT16, that of an even
+// channel and, in its upper half, of the next one
+
+#define PLACE_OF(channel) (BFLOAT16 ? (channel) / 2 : (channel))
+#define PLACES(channels) (BFLOAT16 ? ((channels) + 1) / 2 : (channels))
+#if BFLOAT16
+// LANES channels.
+INLINE void store_paired(float *to, vec v) {
+  const __m256bh half = _mm512_cvtneps_pbh((__m512)v);
+  memcpy(to, &half, sizeof half);
+}
+// One channel, for each lane in a place of its own: an even one, with zero for the odd one, or that.
+INLINE void store_of_pair(float *to, vec v, int odd) {
+  const lanes_int half = (lanes_int)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
+  store(to, (vec)(odd ? (half << 16) | (lanes_int)load(to) : half));
+}
+// sum + both products of a place with that of each lane.
+INLINE vec add_products(vec sum, const float *place, vec places) {
+  int bits;
+  memcpy(&bits, place, sizeof bits);
+  return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(bits), (__m512bh)places);
+}
+#else
+#define store_paired store
+INLINE void store_of_pair(float *to, vec v, int odd) {
+  (void)odd;
+  store(to, v);
+}
+#endif
+
 INLINE int64_t at_most(int64_t a, int64_t b) {
   return a < b ? a : b;
 }

@@ -91,5 +91,6 @@ struct winograd_kernels {
 extern const struct winograd_kernels dvg_winograd_generic;
 extern const struct winograd_kernels dvg_winograd_avx2;
 extern const struct winograd_kernels dvg_winograd_avx512;
+extern const struct winograd_kernels dvg_winograd_avx512_bf16;
 
 #endif

@@ -19,6 +19,10 @@
 // vector of the first half and the same one of the second half, and the larger is taken before anything is
 // transposed.
 //
+// With BFLOAT16 `forward` takes two channels at a time: in U and in V, a place holds the numbers of an even and of
+// the next, odd channel, each rounded to bfloat16, instead of one float. M and all sums are floats, and so is all
+// of `weights`.
+//
 // This file is compiled once per instruction set; DVG_KERNELS names the table it exports.
 #include <stddef.h>
 #include <string.h>
@@ -363,7 +367,7 @@ INLINE void data_columns(vec columns[4][6], const float *above, const float *bel
 // transform goes through the row once, four columns at a time, and each tile is finished from the last two
 // groups. Two vectors take turns at each tile; the second goes `second` floats behind the first.
 INLINE void transform_data_row(float *v, int64_t second, int64_t stride, int64_t width, float *const above[2],
-                               float *const below[2], const int vecs, const struct grid *g) {
+                               float *const below[2], const int vecs, const int paired, const struct grid *g) {
   vec group[2][2][4][6];
   const int64_t row = g->W * LANES;
   for (int h = 0; h < vecs; h++) data_columns(group[h][0], above[h], below[h], row, -1, g->W);
@@ -376,7 +380,7 @@ INLINE void transform_data_row(float *v, int64_t second, int64_t stride, int64_t
         const vec d[6] = {left[0][i], left[1][i], left[2][i], left[3][i], right[0][i], right[1][i]};
         vec out[6];
         transform_data(out, d);
-        UNROLL for (int j = 0; j < 6; j++) store(to + j * stride, out[j]);
+        UNROLL for (int j = 0; j < 6; j++) (paired ? store_paired : store)(to + j * stride, out[j]);
       }
     }
 }
@@ -386,6 +390,7 @@ INLINE void transform_data_row(float *v, int64_t second, int64_t stride, int64_t
 struct tiles_of_v {
   float *at;
   int64_t frequency, tile, lanes; // floats from one to the next; from one LANES channels to the next
+  int paired;                     // with BFLOAT16: a place holds two channels
 };
 
 // The tile rows first .. last-1 of x (N, channels, H, W) -> v.
@@ -408,8 +413,11 @@ static void transform_input(const struct tiles_of_v *v, struct winograd_input x,
       load_pair(below, w->pooled, &p, x, channels, image, g, y + 1);
       float *to = v->at + (r - first) * g->across * v->tile + p.first[0] / LANES * v->lanes;
       const int64_t second = (p.first[1] - p.first[0]) / LANES * v->lanes;
-      if (p.count[1] > 0) transform_data_row(to, second, v->frequency, v->tile, above, below, 2, g);
-      else transform_data_row(to, 0, v->frequency, v->tile, above, below, 1, g);
+      const int whole_pair = p.count[1] > 0, paired = BFLOAT16 && v->paired;
+      if (paired && whole_pair) transform_data_row(to, second, v->frequency, v->tile, above, below, 2, 1, g);
+      else if (paired) transform_data_row(to, 0, v->frequency, v->tile, above, below, 1, 1, g);
+      else if (whole_pair) transform_data_row(to, second, v->frequency, v->tile, above, below, 2, 0, g);
+      else transform_data_row(to, 0, v->frequency, v->tile, above, below, 1, 0, g);
     }
   }
 }
@@ -639,8 +647,8 @@ static void transform_output(const struct winograd_output *y, const float *m, in
 
 #define FILTERS_AT_ONCE 16 // filters per lane between two transpositions; bounds the window on the stack
 
-// Filters of LANES outputs and one input, 9 vectors -> 36.
-static void pack_filter(float *u, int64_t stride, const float *g, int backward) {
+// Filters of LANES outputs and one input, 9 vectors -> 36. odd: of a pair of inputs, the second.
+static void pack_filter(float *u, int64_t stride, const float *g, int backward, int odd) {
   vec columns[6][3];
   UNROLL for (int j = 0; j < 3; j++) {
     vec in[3], out[6];
@@ -651,15 +659,15 @@ static void pack_filter(float *u, int64_t stride, const float *g, int backward) 
   UNROLL for (int i = 0; i < 6; i++) {
     vec out[6];
     transform_filter(out, columns[i]);
-    UNROLL for (int j = 0; j < 6; j++) store(u + (i * 6 + j) * stride, out[j]);
+    UNROLL for (int j = 0; j < 6; j++) store_of_pair(u + (i * 6 + j) * stride, out[j], odd);
   }
 }
 
 static int64_t packed_floats(int64_t in, int64_t out, enum dvg_filters use) {
-  return FREQUENCIES * in * vectors_of(out, use == DVG_FILTERS_MFM) * LANES;
+  return FREQUENCIES * PLACES(in) * vectors_of(out, use == DVG_FILTERS_MFM) * LANES;
 }
 
-// -> u[panel][frequency][in][lane].
+// -> u[panel][frequency][place of in][lane].
 static void pack(float *packed, const float *weight, int64_t in, int64_t out, enum dvg_filters use) {
   const int mfm = use == DVG_FILTERS_MFM, backward = use == DVG_FILTERS_BACKWARD;
   const int64_t vectors = vectors_of(out, mfm);
@@ -667,7 +675,7 @@ static void pack(float *packed, const float *weight, int64_t in, int64_t out, en
   for (int64_t vector = 0; vector < vectors; vector++) {
     const int64_t panel = vector / 2 * 2, width = at_most(vectors - panel, 2) * LANES;
     const int64_t k = channels_of(vector, out, mfm).first, n = channels_of(vector, out, mfm).count;
-    float *u = packed + panel * LANES * FREQUENCIES * in + (vector - panel) * LANES;
+    float *u = packed + panel * LANES * FREQUENCIES * PLACES(in) + (vector - panel) * LANES;
     for (int64_t c = 0; c < in; c += FILTERS_AT_ONCE) {
       const int64_t n_filters = at_most(in - c, FILTERS_AT_ONCE);
       if (backward) // the output's channels are the inner ones of weight: each input channel is a run of 9
@@ -678,7 +686,8 @@ static void pack(float *packed, const float *weight, int64_t in, int64_t out, en
         load_channels(window + LANES * LANES, weight + k * in * 9, in * 9, n, in * 9, c * 9,
                       (c + n_filters) * 9);
       for (int64_t i = 0; i < n_filters; i++)
-        pack_filter(u + (c + i) * width, in * width, window + (i * 9 + LANES) * LANES, backward);
+        pack_filter(u + PLACE_OF(c + i) * width, PLACES(in) * width, window + (i * 9 + LANES) * LANES, backward,
+                    BFLOAT16 && (c + i) % 2);
     }
   }
 }
@@ -724,25 +733,26 @@ static void convolve(const struct winograd_shape *s, const struct winograd_outpu
                      const float *packed, const float *bias, float *scratch) {
   const struct grid g = make_grid(s);
   const struct work w = lay_out(scratch, s, &g, 0);
-  const int64_t in_width = round_up(s->in, LANES), vectors = vectors_of(s->out, y->use == WINOGRAD_MFM);
+  const int64_t places = PLACES(s->in), in_width = PLACES(round_up(s->in, LANES));
+  const int64_t vectors = vectors_of(s->out, y->use == WINOGRAD_MFM);
   for (int64_t first = 0; first < g.rows; first += g.block_rows) {
     const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
     const int64_t v_stride = frequency_stride(tiles, in_width);
-    const struct tiles_of_v v = {w.v, v_stride, LANES, tiles * LANES};
+    const struct tiles_of_v v = {w.v, v_stride, BLOCK, tiles * BLOCK, BFLOAT16};
     transform_input(&v, x, s->in, &g, first, last, &w);
     for (int64_t vector = 0; vector < vectors; vector += 2) {
       const int vecs = (int)at_most(vectors - vector, 2);
       const int64_t width = vecs * LANES, m_stride = frequency_stride(tiles, width);
-      const float *u = packed + vector * LANES * FREQUENCIES * s->in;
+      const float *u = packed + vector * LANES * FREQUENCIES * places;
       for (int64_t f = 0; f < FREQUENCIES; f++)
         multiply_rows((struct tile){w.m + f * m_stride,
                                     width,
                                     w.v + f * v_stride,
-                                    tiles * LANES,
-                                    u + f * s->in * width,
-                                    s->in,
+                                    tiles * BLOCK,
+                                    u + f * places * width,
+                                    places,
                                     0,
-                                    {w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * s->in * width}},
+                                    {w.v + (f + 1) % FREQUENCIES * v_stride, u + (f + 1) * places * width}},
                       BLOCKS, tiles, vecs);
       transform_output(y, w.m, m_stride, vector, vecs, s->out, bias, &g, first, last, &w);
     }
@@ -760,7 +770,7 @@ static void weight_gradient(const struct winograd_shape *s, float *dweight, floa
   for (int64_t first = 0; first < g.rows; first += g.block_rows) {
     const int64_t last = at_most(first + g.block_rows, g.rows), tiles = (last - first) * g.across;
     const int64_t v_stride = frequency_stride(tiles, in_width), d_stride = frequency_stride(tiles, out_width);
-    const struct tiles_of_v v = {w.v, v_stride, in_width, LANES};
+    const struct tiles_of_v v = {w.v, v_stride, in_width, LANES, 0};
     transform_input(&v, (struct winograd_input){.at = x}, s->in, &g, first, last, &w);
     transform_output_gradient(w.m, d_stride, dy, s->out, &g, first, last, &w);
     for (int64_t f = 0; f < FREQUENCIES; f++) {

@@ -10,12 +10,13 @@
 #include "stages/embeddings.h"
 #include "stages/intake.h"
 #include "stages/plan.h"
+#include "stages/precision.h"
 
 enum { VERSION = 1, MAX_WHERE = 4096 };
 
 struct settings {
   char *images, *list, *folder, *rec, *tar, *landmarks, *weights, *embeddings, *domain, *where, *out, *part;
-  int64_t fit, skip_bad, per_shard, plan;
+  int64_t fit, skip_bad, per_shard, precision, plan;
 };
 
 static const struct dvg_option options[] = {
@@ -36,6 +37,7 @@ static const struct dvg_option options[] = {
     DVG_OPTION_PATH(struct settings, out, "out", NULL, "folder for the shards"),
     DVG_OPTION_INT(struct settings, per_shard, "per-shard", "8192", 1, INT64_C(1) << 30,
                    "images of a shard, which is the work of one rank"),
+    DVG_OPTION_CHOICE(struct settings, precision, "precision", "float32", DVG_PRECISION_CHOICES, DVG_PRECISION_HELP),
     DVG_OPTION_PATH(struct settings, part, "part", "", DVG_PART_HELP),
     DVG_OPTION_LOCAL_FLAG(struct settings, plan, "plan", "no", DVG_PLAN_HELP),
     DVG_OPTION_END};
@@ -81,6 +83,7 @@ static enum dvg_status open_embeddings(void *context) {
 static enum dvg_status open_recognizer(struct job *j) {
   if (!takes_embeddings(j)) {
     j->width = DVG_CODE;
+    DVG_TRY(dvg_precision_choose(j->w, j->s->precision));
     return dvg_embedder_create(&j->embedder, j->w, j->s->weights);
   }
   DVG_TRY(dvg_world_root_first(j->w, open_embeddings, j));

@@ -10,6 +10,7 @@
 #include "mpi/distribute.h"
 #include "stages/generate/card.h"
 #include "stages/plan.h"
+#include "stages/precision.h"
 
 #define S struct dvg_generate_settings
 static const struct dvg_option options[] = {
@@ -35,6 +36,7 @@ static const struct dvg_option options[] = {
                          "pairs to make; may be raised later, and only the new ones are made"),
     DVG_OPTION_INT(S, first, "first", "0", 0, 9e15, "number of the first pair"),
     DVG_OPTION_INT(S, per_shard, "per-shard", "1000", 1, 1e9, "pairs in a shard"),
+    DVG_OPTION_CHOICE(S, precision, "precision", "float32", DVG_PRECISION_CHOICES, DVG_PRECISION_HELP),
     DVG_OPTION_PATH(S, part, "part", "", DVG_PART_HELP),
     DVG_OPTION_LOCAL_FLAG(S, plan, "plan", "no", DVG_PLAN_HELP),
     DVG_OPTION_INT(S, seed, "seed", "1", 0, 9e15, "seed of identities and attributes"),
@@ -129,6 +131,7 @@ static enum dvg_status check_bank(const struct job *j) {
 static enum dvg_status load(struct job *j) {
   if (dvg_generate_uses_bank(j->set)) DVG_TRY(dvg_stage_open_images(&j->images, j->w, j->set->bank));
   if (dvg_generate_paints(j->set)) {
+    DVG_TRY(dvg_precision_choose(j->w, j->set->precision));
     DVG_TRY(dvg_world_agree(j->w, dvg_lineage_init(&j->lineage, j->options)));
     DVG_TRY(dvg_painter_create(&j->painter, j->w, j->set, &j->images, &j->lineage));
     j->rows.painter = &j->painter;

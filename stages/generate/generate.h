@@ -50,7 +50,7 @@ enum { DVG_GENERATE_BATCH = 8, DVG_MAX_ATTEMPTS = 64 };
 struct dvg_generate_settings {
   char *generator, *sampler, *identities, *bank, *recognizer, *domain, *visible, *out, *like, *part;
   char *revoke_people, *revoke_images, *revoke_file, *revoke_identities, *listing;
-  int64_t count, first, per_shard, seed, attributes, attempts, repair, only, revoke, plan;
+  int64_t count, first, per_shard, precision, seed, attributes, attempts, repair, only, revoke, plan;
   double min_consistency;
 };
 
