@@ -28,6 +28,9 @@ for m in bench["measures"]:
     assert m["items_per_second"] > 0 and m["gflops"] > 0 and m["peak_bytes"] > 0, m
     if bench["pytorch"]:
         assert m["pytorch"]["ratio"] > 0 and m["pytorch_tuned"]["ratio"] > 0, m
+has_bfloat16 = " avx512_bf16" in open("/proc/cpuinfo").read()
+assert sorted(bench["bf16"]) == (["decoder_forward", "lightcnn_forward"] if has_bfloat16 else []), bench["bf16"]
+assert all(m["items_per_second"] > 0 and m["ratio"] > 0 for m in bench["bf16"].values()), bench["bf16"]
 flops = {m["name"]: m["gflop_per_item"] for m in bench["measures"]}
 # Three products a layer in training but for the first one's input; the encoder is about as large as the decoder.
 assert 4 < flops["sampler_training"] / flops["sampler_forward"] < 8, flops
