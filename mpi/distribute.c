@@ -132,27 +132,31 @@ static struct {
   int64_t done;                  // as far as rank 0 was told
   int n_gone;                    // ranks that were told there is nothing more
   int closed;                    // nothing more is handed out
+  int64_t unsaid;                // another rank's: tasks done that rank 0 wasn't told of yet
+  int asked;                     // and whether an answer is on its way
   struct dvg_progress *progress; // or NULL
 } deal;
 
 // A range of task numbers; those pending in it are one rank's.
 struct share {
   int64_t first, end;
+  int64_t left; // pending tasks that nobody had when it was handed out
 };
 
 // What a rank tells rank 0 when it asks for more.
 struct asking {
-  int64_t done, failed; // tasks since the last time; whether it takes no more
+  int64_t done, failed; // tasks since it asked before; whether it takes no more
 };
 
 static struct share hand_out(int64_t count) {
-  struct share s = {deal.next, deal.next};
+  struct share s = {deal.next, deal.next, 0};
   for (; count > 0 && deal.left > 0; s.end++)
     if (deal.pending[s.end]) {
       count--;
       deal.left--;
     }
   deal.next = s.end;
+  s.left = deal.left;
   return s;
 }
 
@@ -165,12 +169,13 @@ static int64_t share_size(void) {
 }
 
 static struct share first_share(void) {
-  struct share mine = {0, 0};
+  struct share mine = {0, 0, 0};
   int64_t size = share_size();
   for (int r = 0; r < deal.world.size; r++) {
     struct share s = hand_out(size);
     if (r == deal.world.rank) mine = s;
   }
+  mine.left = deal.left;
   return mine;
 }
 
@@ -213,23 +218,36 @@ static void answer_last(void) {
   }
 }
 
-static struct share ask(int64_t done, int failed) {
-  struct asking asking = {done, failed};
-  struct share share;
+static void ask(int failed) {
+  const struct asking asking = {deal.unsaid, failed};
   MPI_Send(&asking, sizeof asking, MPI_BYTE, 0, ASK_TAG, MPI_COMM_WORLD);
+  deal.unsaid = 0;
+  deal.asked = 1;
+}
+
+static struct share answer(void) {
+  struct share share;
   MPI_Recv(&share, sizeof share, MPI_BYTE, 0, SHARE_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  deal.asked = 0;
   return share;
 }
 
-static enum dvg_status run_share(struct share share, int64_t *done,
-                                 enum dvg_status (*task)(int64_t i, void *context), void *context) {
-  *done = 0;
+// Rank 0 answers when its own task lets it: a rank asks before its last task, not to wait then. Not towards the
+// end, when what a slow rank has reserved would be waited for by all.
+static int asks_ahead(struct share share) {
+  enum { TASKS_A_RANK = 4 };
+  return deal.world.rank != 0 && share.left >= (int64_t)deal.world.size * TASKS_A_RANK;
+}
+
+static enum dvg_status run_share(struct share share, enum dvg_status (*task)(int64_t i, void *context),
+                                 void *context) {
   for (int64_t i = share.first; i < share.end; i++) {
     if (!deal.pending[i]) continue;
     if (dvg_world_stop_flag()) return DVG_STOPPED;
+    if (i == share.end - 1 && asks_ahead(share)) ask(0); // a share ends with a pending task
     DVG_TRY(task(i, context));
-    ++*done;
     if (deal.world.rank == 0) add_done(1);
+    else deal.unsaid++;
   }
   return DVG_OK;
 }
@@ -238,13 +256,16 @@ static enum dvg_status run_share(struct share share, int64_t *done,
 static enum dvg_status run_tasks(enum dvg_status (*task)(int64_t i, void *context), void *context) {
   enum dvg_status status = DVG_OK;
   for (struct share share = first_share();;) {
-    int64_t done = 0;
-    if (status == DVG_OK) status = run_share(share, &done, task, context);
+    if (status == DVG_OK) status = run_share(share, task, context);
     if (status != DVG_OK) {
       deal.closed = 1;
       dvg_notice_send();
     }
-    share = deal.world.rank == 0 ? next_share() : ask(done, status != DVG_OK);
+    if (deal.world.rank == 0) share = next_share();
+    else {
+      if (!deal.asked) ask(status != DVG_OK);
+      share = answer();
+    }
     if (share.first == share.end) break;
   }
   if (deal.world.rank == 0) answer_last();
