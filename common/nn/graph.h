@@ -74,7 +74,6 @@ void dvg_graph_hold(struct dvg_graph *g, int held);
 // it enters the total with `weight`. Terms are numbered in the order of these calls.
 void dvg_graph_loss_l1(struct dvg_graph *g, const char *name, int a, int b, double scale, double weight);
 void dvg_graph_loss_dot(struct dvg_graph *g, const char *name, int a, int b, double scale, double weight);
-void dvg_graph_loss_capped_dot(struct dvg_graph *g, const char *name, int a, int b, double cap, double scale, double weight);
 void dvg_graph_loss_abs_dot(struct dvg_graph *g, const char *name, int a, int b, double scale, double weight);
 void dvg_graph_loss_hinge_dot(struct dvg_graph *g, const char *name, int a, int b, int integers, double margin, double scale, double weight);
 void dvg_graph_loss_softmax(struct dvg_graph *g, const char *name, int x, int integers, double scale, double weight);

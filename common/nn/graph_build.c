@@ -1,6 +1,5 @@
 // Building: shapes are computed and checked here, parameters are named and added. Nothing is allocated but
 // tables.
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -318,12 +317,7 @@ void dvg_graph_loss_l1(struct dvg_graph *g, const char *name, int a, int b, doub
   add_loss(g, &dvg_op_l1, name, (int[]){a, b}, 2, -1, scale, weight);
 }
 void dvg_graph_loss_dot(struct dvg_graph *g, const char *name, int a, int b, double scale, double weight) {
-  dvg_graph_loss_capped_dot(g, name, a, b, INFINITY, scale, weight);
-}
-void dvg_graph_loss_capped_dot(struct dvg_graph *g, const char *name, int a, int b, double cap, double scale,
-                               double weight) {
-  struct node *n = add_loss(g, &dvg_op_dot, name, (int[]){a, b}, 2, -1, scale, weight);
-  if (n) n->margin = cap;
+  add_loss(g, &dvg_op_dot, name, (int[]){a, b}, 2, -1, scale, weight);
 }
 void dvg_graph_loss_abs_dot(struct dvg_graph *g, const char *name, int a, int b, double scale, double weight) {
   add_loss(g, &dvg_op_abs_dot, name, (int[]){a, b}, 2, -1, scale, weight);

@@ -36,7 +36,7 @@ struct node {
 
   float slope;         // norm, leaky_relu
   int64_t first;       // norm: style_first; rows: first row
-  double rate, margin; // dropout; hinge, a dot's cap, or softplus's sign
+  double rate, margin; // dropout; hinge, or softplus's sign
   uint64_t seed;       // dropout
   int integers, term;  // dropout, hinge, softmax; losses
 

@@ -262,11 +262,10 @@ static void l1_backward(struct dvg_graph *g, struct node *n) {
   dvg_loss_l1(DX(0), DX(1), X(0), X(1), dvg_shape_count(IN(0)->shape), LOSS_WEIGHT);
 }
 static void dot_forward(struct dvg_graph *g, struct node *n) {
-  g->terms[n->term] =
-      dvg_loss_capped_dot(NULL, NULL, X(0), X(1), N_ROWS, N_COLUMNS, n->margin, g->term_scale[n->term]);
+  g->terms[n->term] = dvg_loss_dot(NULL, NULL, X(0), X(1), N_ROWS, N_COLUMNS, g->term_scale[n->term]);
 }
 static void dot_backward(struct dvg_graph *g, struct node *n) {
-  dvg_loss_capped_dot(DX(0), DX(1), X(0), X(1), N_ROWS, N_COLUMNS, n->margin, LOSS_WEIGHT);
+  dvg_loss_dot(DX(0), DX(1), X(0), X(1), N_ROWS, N_COLUMNS, LOSS_WEIGHT);
 }
 static void abs_dot_forward(struct dvg_graph *g, struct node *n) {
   g->terms[n->term] = dvg_loss_abs_dot(NULL, NULL, X(0), X(1), N_ROWS, N_COLUMNS, g->term_scale[n->term]);

@@ -46,17 +46,10 @@ static float *row_of(float *d, int64_t i, int64_t C) {
 }
 
 double dvg_loss_dot(float *da, float *db, const float *a, const float *b, int64_t N, int64_t C, double weight) {
-  return dvg_loss_capped_dot(da, db, a, b, N, C, INFINITY, weight);
-}
-
-double dvg_loss_capped_dot(float *da, float *db, const float *a, const float *b, int64_t N, int64_t C, double cap,
-                           double weight) {
   double sum = 0;
   for (int64_t i = 0; i < N; i++) {
     const float *ai = a + i * C, *bi = b + i * C;
-    const double dot = row_dot(ai, bi, C);
-    sum += dot >= cap ? cap : dot;
-    if (dot >= cap) continue; // NaN goes on
+    sum += row_dot(ai, bi, C);
     row_add(row_of(da, i, C), bi, (float)weight, C);
     row_add(row_of(db, i, C), ai, (float)weight, C);
   }

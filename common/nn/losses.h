@@ -11,9 +11,6 @@ double dvg_loss_l1(float *da, float *db, const float *a, const float *b, int64_t
 // sum over N rows of <a_i, b_i>: the cosine where rows are unit vectors.
 double dvg_loss_dot(float *da, float *db, const float *a, const float *b, int64_t N, int64_t C, double weight);
 
-// sum over rows of min(<a_i, b_i>, cap); a row that has reached the cap has no gradient.
-double dvg_loss_capped_dot(float *da, float *db, const float *a, const float *b, int64_t N, int64_t C, double cap, double weight);
-
 // sum over rows of |<a_i, b_i>| (SPEC: angular orthogonal loss).
 double dvg_loss_abs_dot(float *da, float *db, const float *a, const float *b, int64_t N, int64_t C, double weight);
 

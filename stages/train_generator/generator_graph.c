@@ -88,17 +88,13 @@ static int seen_by_judge(struct building *b, int images) {
   return dvg_graph_warp(g, dvg_graph_gray(g, images, b->s->judge_colors), b->s->judge_maps);
 }
 
-// An identity term: the mean over the batch of min(cos(x_i, y_i), --identity-cap), times -weight in the total.
-static void resemble(struct building *b, const char *name, int x, int y, double weight) {
-  dvg_graph_loss_capped_dot(b->s->graph, name, x, y, b->set->identity_cap, 1 / (double)b->set->batch, -weight);
-}
-
 // The reconstructed and the sampled images of both domains go through the frozen F in one pass. f: F's own
 // embedding of the photograph; f_sampled: the sampled identity, or -1 where that is none of F's.
 static void identity_losses(struct building *b, struct dvg_model recognizer, int f, int f_sampled) {
   struct dvg_graph *g = b->s->graph;
   const struct dvg_generator_settings *set = b->set;
   int64_t m = set->micro_batch;
+  double scale = 1 / (double)set->batch;
   const int *rec = b->s->reconstructed, *sam = b->s->sampled;
   int images = dvg_graph_stack(g, (int[]){rec[A], rec[B], sam[A], sam[B]}, 4);
   int features = dvg_graph_l2(g, dvg_lightcnn(g, (struct dvg_scope){&b->s->recognizer, ""}, recognizer,
@@ -108,12 +104,14 @@ static void identity_losses(struct building *b, struct dvg_model recognizer, int
   char name[64];
   for (int d = 0; d < N_DOMAINS; d++) {
     double weight = set->identity * (d == A ? set->identity_domain : 1);
-    resemble(b, named(name, "identity", b->domain[d]), of[d], f, weight);
+    dvg_graph_loss_dot(g, named(name, "identity", b->domain[d]), of[d], f, scale, -weight);
     if (f_sampled < 0) continue;
-    resemble(b, named(name, "identity_sampled", b->domain[d]), of[2 + d], f_sampled, weight * set->identity_sampled);
+    dvg_graph_loss_dot(g, named(name, "identity_sampled", b->domain[d]), of[2 + d], f_sampled, scale,
+                       -weight * set->identity_sampled);
   }
-  resemble(b, "identity.pair", of[A], of[B], set->identity * set->identity_pair);
-  resemble(b, "identity_sampled.pair", of[2], of[3], set->identity * set->identity_pair * set->identity_sampled);
+  dvg_graph_loss_dot(g, "identity.pair", of[A], of[B], scale, -set->identity * set->identity_pair);
+  dvg_graph_loss_dot(g, "identity_sampled.pair", of[2], of[3], scale,
+                     -set->identity * set->identity_pair * set->identity_sampled);
 }
 
 // Logits of D_d for the rows of x: its mean logistic loss against `sign` is the term `name`.

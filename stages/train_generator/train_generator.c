@@ -53,8 +53,6 @@ static const struct dvg_option options[] = {
                     "part of it between the two images of a pair"),
     DVG_OPTION_REAL(S, identity_sampled, "identity-sampled", "1", 0, 1e6,
                     "part of it for images with a sampled identity"),
-    DVG_OPTION_REAL(S, identity_cap, "identity-cap", "1", 0, 1,
-                    "cosine beyond which being more alike is worth nothing: that of real pairs, say; 1: none"),
     DVG_OPTION_REAL(S, judge_jitter, "judge-jitter", "0", 0, 1,
                     "strength of random changes of place, size, turn and colour filter that F sees each image through"),
     DVG_OPTION_REAL(S, kl, "kl", "0", 0, 1e6,

@@ -8,9 +8,6 @@
 //                  + identity_sampled ( sum_d w_d cos(F Ĩ_d, f~) + identity_pair cos(F Ĩ_a, F Ĩ_b) ) )
 // all batch means, w_a = identity_domain, w_b = 1. F and F_s are frozen.
 //
-// Two photographs of a person are not the same to F, the less so in two modalities. With --identity-cap c each cosine of the identity terms counts up to c
-// and no further, so that nothing makes painted pairs more alike than real ones are.
-//
 // F is small and can be pleased by changes of single pixels that no eye takes for a person (Goodfellow, Shlens, Szegedy, ICLR 2015). With --judge-jitter s it
 // sees each painted image through a map and a colour filter of the image's own, drawn anew in each step, so that only what outlasts them is worth painting
 // ("expectation over transformation": Athalye, Engstrom, Ilyas, Kwok, ICML 2018): turned by up to 0.14 s (8 degrees at 1), scaled by exp(+-0.08 s), moved by up to
@@ -45,7 +42,7 @@ struct dvg_generator_settings {
   char *images, *recognizer, *sampler, *identities, *image_features, *domain, *visible;
   int64_t epochs, steps, batch, micro_batch, size, rate_batch, rate_warmup;
   double width, rate, final_rate, orthogonal, pixel, pixel_swapped, pixel_sampled, identity, identity_domain, identity_pair;
-  double identity_sampled, identity_cap, judge_jitter, kl, kl_warmup, adversarial, discriminator_rate;
+  double identity_sampled, judge_jitter, kl, kl_warmup, adversarial, discriminator_rate;
 };
 
 extern const struct dvg_stage dvg_stage_train_generator;

@@ -207,10 +207,10 @@ if grep -q pre-trained "$output"; then report bad "table of other rows" "has the
 # Ablations of that quick start: it is not made again, nor is what the first round has finished.
 ablations() { timeout -k 5 $((run_limit * 3)) "$root/jobs/ablations" "$build" ablations 1; }
 mkdir ablations && cp -r demo ablations/seed-1
-export VARIANTS="paper pull cap-0.5 below-1" COUNTS= CAPS=0.5 BELOW=1
+export VARIANTS="paper pull below-1" COUNTS= BELOW=1
 check "ablations" ablations
 says "its table" "^pull only \(DVG 2019\) +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ *$"
-is "its rows" "$(cut -d: -f1 ablations/rows | tr '\n' ' ')" "visible real pairs paper pull cap-0.5 below-1 "
+is "its rows" "$(cut -d: -f1 ablations/rows | tr '\n' ' ')" "visible real pairs paper pull below-1 "
 is "made for the paper's way" "$(ls -d ablations/seed-1/*-paper | tr '\n' ' ')" \
   "ablations/seed-1/evaluation-paper ablations/seed-1/generator-paper ablations/seed-1/pairs-paper ablations/seed-1/recognizer-paper "
 check "and again" ablations

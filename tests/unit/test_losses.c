@@ -36,19 +36,6 @@ static void dot_by_hand(void) {
   CHECK_CLOSE("dot db", db, db_want, 6, 0);
 }
 
-static void capped_dot_by_hand(void) {
-  // Row 0 has -2, under the cap of -1; row 1 has 0, of which -1 counts and nothing can be learnt.
-  float da[6] = {10, 10, 10, 10, 10, 10}, db[6] = {0};
-  check_value("capped dot", dvg_loss_capped_dot(da, db, rows_a, rows_b, 2, 3, -1, -0.5), 1.5, 0);
-  const double da_want[6] = {9.5, 10, 10.5, 10, 10, 10}, db_want[6] = {-0.5, -1, -1.5, 0, 0, 0};
-  CHECK_CLOSE("capped dot da", da, da_want, 6, 0);
-  CHECK_CLOSE("capped dot db", db, db_want, 6, 0);
-  // Exactly at the cap: it counts, and nothing can be learnt.
-  float at[6] = {0};
-  check_value("dot at the cap", dvg_loss_capped_dot(at, NULL, rows_a, rows_b, 2, 3, -2, 1), -4, 0);
-  for (int i = 0; i < 6; i++) CU_ASSERT_EQUAL(at[i], 0);
-}
-
 static void abs_dot_by_hand(void) {
   float da[6] = {0}, db[6] = {1, 1, 1, 1, 1, 1};
   check_value("abs dot", dvg_loss_abs_dot(da, db, rows_a, rows_b, 2, 3, 2), 4, 0);
@@ -167,8 +154,6 @@ static void nan_stays(void) {
     const int64_t self = 0;
     CU_ASSERT_TRUE(isnan(dvg_loss_l1(da, NULL, a, b, n, 1)) && isnan(da[at]));
     CU_ASSERT_TRUE(isnan(dvg_loss_dot(NULL, db, a, b, 1, n, 1)) && isnan(db[at]));
-    memset(db, 0, sizeof db);
-    CU_ASSERT_TRUE(isnan(dvg_loss_capped_dot(NULL, db, a, b, 1, n, 0, 1)) && isnan(db[at]));
     CU_ASSERT_TRUE(isnan(dvg_loss_abs_dot(da, NULL, a, b, 1, n, 1)) && isnan(da[n - 1]));
     memset(db, 0, sizeof db);
     CU_ASSERT_TRUE(isnan(dvg_loss_hinge_dot(NULL, db, a, b, &self, 1, n, 0.5, 1)) && isnan(db[at]));
@@ -190,8 +175,8 @@ static double da_want[MAX], db_want[MAX];
 static int64_t N, C, idx[3];
 static const double weight = 0.7, margin = 0.5;
 
-enum kind { L1, DOT, CAPPED_DOT, ABS_DOT, HINGE, SOFTMAX, KL, KINDS };
-static const char *const names[KINDS] = {"l1", "dot", "capped dot", "abs dot", "hinge dot", "softmax", "kl"};
+enum kind { L1, DOT, ABS_DOT, HINGE, SOFTMAX, KL, KINDS };
+static const char *const names[KINDS] = {"l1", "dot", "abs dot", "hinge dot", "softmax", "kl"};
 
 static double loss(enum kind kind, float *d_a, float *d_b) {
   switch (kind) {
@@ -199,8 +184,6 @@ static double loss(enum kind kind, float *d_a, float *d_b) {
     return dvg_loss_l1(d_a, d_b, a, b, N * C, weight);
   case DOT:
     return dvg_loss_dot(d_a, d_b, a, b, N, C, weight);
-  case CAPPED_DOT:
-    return dvg_loss_capped_dot(d_a, d_b, a, b, N, C, margin, weight);
   case ABS_DOT:
     return dvg_loss_abs_dot(d_a, d_b, a, b, N, C, weight);
   case HINGE:
@@ -246,14 +229,8 @@ static double reference_rows(enum kind kind) {
     const int64_t other = kind == HINGE ? idx[i] : i;
     double dot = 0;
     for (int64_t j = 0; j < C; j++) dot += (double)a[i * C + j] * (double)b[other * C + j];
-    const double slope = kind == DOT          ? 1
-                         : kind == CAPPED_DOT ? dot < margin
-                         : kind == ABS_DOT    ? (dot > 0) - (dot < 0)
-                                              : dot > margin;
-    loss_sum += kind == DOT          ? dot
-                : kind == CAPPED_DOT ? fmin(dot, margin)
-                : kind == ABS_DOT    ? fabs(dot)
-                                     : fmax(0, dot - margin);
+    const double slope = kind == DOT ? 1 : kind == ABS_DOT ? (dot > 0) - (dot < 0) : dot > margin;
+    loss_sum += kind == DOT ? dot : kind == ABS_DOT ? fabs(dot) : fmax(0, dot - margin);
     for (int64_t j = 0; j < C; j++) {
       da_want[i * C + j] = weight * slope * (double)b[other * C + j];
       db_want[other * C + j] += weight * slope * (double)a[i * C + j];
@@ -312,7 +289,6 @@ static void summed_in_double(void) {
 
 const struct dvg_test dvg_tests[] = {{"l1: by hand", l1_by_hand},
                                      {"dot: by hand", dot_by_hand},
-                                     {"capped dot: by hand", capped_dot_by_hand},
                                      {"abs dot: by hand", abs_dot_by_hand},
                                      {"hinge dot: by hand", hinge_dot_by_hand},
                                      {"softmax: by hand", softmax_by_hand},

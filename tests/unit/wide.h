@@ -35,7 +35,6 @@
 #define dvg_accumulate own_accumulate
 #define dvg_loss_l1 own_loss_l1
 #define dvg_loss_dot own_loss_dot
-#define dvg_loss_capped_dot own_loss_capped_dot
 #define dvg_loss_abs_dot own_loss_abs_dot
 #define dvg_loss_hinge_dot own_loss_hinge_dot
 #define dvg_loss_softmax own_loss_softmax
@@ -71,7 +70,6 @@
 #undef dvg_accumulate
 #undef dvg_loss_l1
 #undef dvg_loss_dot
-#undef dvg_loss_capped_dot
 #undef dvg_loss_abs_dot
 #undef dvg_loss_hinge_dot
 #undef dvg_loss_softmax
