@@ -67,7 +67,7 @@ $(BUILD)/%.o: %.c
 	@echo "  cc   $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(FLAGS_$(notdir $*)) -MMD -MP -c -o $@ $<
 
-# One source, three instruction sets; common/nn/conv.c picks at run time. gcc contracts a*b+c to FMA here on purpose.
+# One source, three instruction sets and one of them with products in bfloat16; common/nn/conv.c picks at run time. gcc contracts a*b+c to FMA here on purpose.
 ifeq ($(shell uname -m),x86_64)
   KERNEL_FLAGS_avx2 := -mavx2 -mfma
   KERNEL_FLAGS_avx512 := -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512

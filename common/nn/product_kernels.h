@@ -61,7 +61,7 @@ INLINE void product_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, c
 // The same where the sum is over channels, of which a place may hold two.
 #if BFLOAT16
 INLINE void pair_step(vec sum[MAX_ROWS][2], const int rows, const int vecs, const float *a,
-                       const int64_t row_step, const float *b) {
+                      const int64_t row_step, const float *b) {
   const vec b0 = load(b), b1 = vecs > 1 ? load(b + LANES) : b0;
   UNROLL for (int i = 0; i < rows; i++) {
     sum[i][0] = add_products(sum[i][0], a + i * row_step, b0);
