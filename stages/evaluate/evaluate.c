@@ -7,6 +7,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/log.h"
+#include "stages/evaluate/gains.h"
 #include "stages/evaluate/report.h"
 #include "stages/evaluate/report_folds.h"
 
@@ -54,6 +55,10 @@ static const struct dvg_option options[] = {
                     "part of the replicates within an interval"),
     DVG_OPTION_PATH(struct dvg_evaluate, against, "against", "",
                     "folder of an evaluation of another recogniser on the same images, to compare with"),
+    DVG_OPTION_TEXT(
+        struct dvg_evaluate, mean_of, "mean-of", "",
+        "folders of evaluations, comma separated: nothing is evaluated, but what they have gained, each "
+        "against its own of as many folders --against, is given in the mean (other seeds, say)"),
     DVG_OPTION_INT(struct dvg_evaluate, pairs_sample, "pairs-sample", "10000", 0, 9e15,
                    "pairs of the set to look at, evenly spread; 0: all"),
     DVG_OPTION_PATH(
@@ -172,7 +177,7 @@ static enum dvg_status begin_file(struct output *out, const struct dvg_report *r
   }
   if (r->quality) dvg_lineage_add(&l, "pairs", s->pairs, r->quality->digest);
   if (r->training) dvg_lineage_add(&l, "training", s->training, r->training->digest);
-  if (r->against) dvg_lineage_add(&l, "against", s->against, r->against->digest);
+  if (r->against) dvg_lineage_add(&l, "against", s->against, r->against->past.digest);
   DVG_TRY_GOTO(dvg_text(&path, "%s/evaluation.h5", r->out));
   DVG_TRY_GOTO(dvg_lineage_create(&out->file, path, "evaluation", 2, &l));
   DVG_TRY_GOTO(dvg_report_write(out->file, r));
@@ -249,16 +254,21 @@ struct recognition {
 static enum dvg_status open_against(struct recognition *c, int64_t i) {
   struct dvg_report *r = &c->report[i];
   const struct dvg_evaluate *s = r->settings;
-  const struct dvg_against_terms terms = {.protocol = r->protocol,
-                                          .seed = (uint64_t)s->seed,
-                                          .n_replicates = s->bootstrap,
-                                          .far_convention = dvg_report_convention(s),
-                                          .far = r->far,
-                                          .n_fars = r->n_fars};
+  const struct dvg_side *g = &r->protocol->gallery, *q = &r->protocol->probes;
+  const struct dvg_past_terms terms = {.gallery_digest = g->images_digest,
+                                       .probe_digest = q->images_digest,
+                                       .far_convention = dvg_report_convention(s),
+                                       .gallery_row = g->row,
+                                       .probe_row = q->row,
+                                       .n_gallery = g->n,
+                                       .n_probes = q->n,
+                                       .seed = s->seed,
+                                       .n_replicates = s->bootstrap};
   char *folder = NULL;
   if (!s->against[0]) return DVG_OK;
   if (c->folds.n > 0) DVG_TRY(dvg_text(&folder, "%s/fold-%s", s->against, c->folds.list[i].name));
-  enum dvg_status status = dvg_against_open(&c->against[i], folder ? folder : s->against, &terms);
+  enum dvg_status status = dvg_past_open(&c->against[i].past, folder ? folder : s->against);
+  if (status == DVG_OK) status = dvg_past_check(&c->against[i].past, &terms);
   dvg_free(&folder);
   if (status == DVG_OK) r->against = &c->against[i];
   return status;
@@ -294,15 +304,16 @@ static enum dvg_status recognition_create(struct recognition *c, const struct dv
   if (status == DVG_OK) status = DVG_NEW(&c->report, n, "reports");
   if (status == DVG_OK) status = DVG_NEW(&c->against, n, "comparisons");
   DVG_TRY(dvg_world_agree(c->w, status));
-  for (; c->n < n; c->n++) {
-    struct dvg_report *r = &c->report[c->n];
+  for (int64_t i = 0; i < n; i++) {
+    struct dvg_report *r = &c->report[i];
+    c->n = i + 1; // to be freed, whatever becomes of it
     *r = *like;
-    if (c->folds.n > 0) asked.fold = &c->folds.list[c->n];
-    if (of_features(s)) DVG_TRY(dvg_protocol_of_features(&c->protocol[c->n], c->w, c->gallery, c->probes));
-    else DVG_TRY(dvg_protocol_create(&c->protocol[c->n], c->w, &asked));
-    r->protocol = &c->protocol[c->n];
+    if (c->folds.n > 0) asked.fold = &c->folds.list[i];
+    if (of_features(s)) DVG_TRY(dvg_protocol_of_features(&c->protocol[i], c->w, c->gallery, c->probes));
+    else DVG_TRY(dvg_protocol_create(&c->protocol[i], c->w, &asked));
+    r->protocol = &c->protocol[i];
     DVG_TRY(said_once(c->w, check_fars, r));
-    DVG_TRY(dvg_world_agree(c->w, c->w->rank == 0 ? open_against(c, c->n) : DVG_OK));
+    DVG_TRY(dvg_world_agree(c->w, c->w->rank == 0 ? open_against(c, i) : DVG_OK));
   }
   return DVG_OK;
 }
@@ -365,6 +376,11 @@ static enum dvg_status evaluate_folds(const struct recognition *c, const struct 
 
 static enum dvg_status check_settings(struct recognition *c, struct dvg_report *r) {
   const struct dvg_evaluate *s = r->settings;
+  if (s->mean_of[0]) {
+    if (s->images[0] || s->gallery_images[0] || s->probe_images[0] || of_features(s) || s->pairs[0])
+      return dvg_fail(DVG_ERROR_USAGE, "--mean-of is of evaluations that are there: it goes with no images");
+    return s->against[0] ? DVG_OK : dvg_fail(DVG_ERROR_USAGE, "--mean-of needs --against");
+  }
   DVG_TRY(choose_paths(s, &c->gallery, &c->probes));
   DVG_TRY(choose_fars(r, s->far));
   if (!s->weights[0] && (s->pairs[0] || !of_features(s)))
@@ -393,6 +409,11 @@ enum dvg_status dvg_evaluate_run(const struct dvg_options *o, const struct dvg_w
   enum dvg_status status = check_settings(&c, &r);
   dvg_log_quiet(0);
   DVG_TRY(dvg_world_agree(w, status));
+  if (s->mean_of[0]) {
+    DVG_TRY(dvg_stage_make_folder(w, s->out));
+    status = w->rank == 0 ? dvg_gains_mean(s->mean_of, s->against, s->out, s->confidence) : DVG_OK;
+    return dvg_world_agree(w, status);
+  }
 
   if (c.gallery) DVG_TRY_GOTO(recognition_create(&c, &r));
   DVG_TRY_GOTO(dvg_stage_make_folder(w, s->out));

@@ -15,7 +15,7 @@
 
 struct dvg_evaluate {
   const char *gallery_features, *probe_features, *images, *gallery_images, *probe_images, *weights, *gallery_domain, *probe_domain, *far, *pairs,
-      *out, *name, *against, *protocol, *training;
+      *out, *name, *against, *mean_of, *protocol, *training;
   int64_t gallery_per_person, gallery_choice, benchmark, far_convention, bootstrap, seed, pairs_sample, store_scores;
   double confidence, leak_far;
 };

@@ -30,7 +30,7 @@ static enum dvg_status fill_against(struct dvg_report *r) {
   double tar[DVG_MAX_FARS];
   if (!r->against) return DVG_OK;
   for (int f = 0; f < r->n_fars; f++) tar[f] = r->at[f].tar;
-  return dvg_against_compare(r->against, r->scores->place, r->rank_rate[0], tar, r->bootstrap,
+  return dvg_against_compare(r->against, r->scores->place, r->rank_rate[0], r->far, tar, r->bootstrap,
                              r->settings->confidence);
 }
 

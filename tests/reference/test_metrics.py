@@ -244,6 +244,37 @@ def compare_pair_scores(tests, net, folder, pairs, features, far):
     tests.note(f"scores: leaks {said['leaks']:.3f} beyond {said['leak_threshold']:.3f}, Frechet distance {said['frechet']['NIR']:.6f}")
 
 
+# ---- what several trainings gain
+
+
+def compare_mean(tests, programs, folder, couples):
+    """dvg-evaluate --mean-of against the mean of the stored replicates' differences."""
+    here, there = ([f"{folder}/{name}" for name in names] for names in zip(*couples))
+    command = [f"{programs}/dvg-evaluate", "--mean-of", ",".join(here), "--against", ",".join(there), "--out", f"{folder}/mean"]
+    if not tests.check(common.run(command), "--mean-of fails"):
+        return
+    with open(f"{folder}/mean/mean.json") as file:
+        said = json.load(file)
+    each, replicates = [], []  # of each couple: a row a FAR, rank-1 last
+    for one, other in zip(here, there):
+        with h5py.File(f"{one}/evaluation.h5") as a, h5py.File(f"{other}/evaluation.h5") as b:
+            names = [f"{far:g}" for far in a["far"][()]]
+            each.append([*(a["tar"][()] - b["tar"][()]), a.attrs["rank_1"] - b.attrs["rank_1"]])
+            replicates.append(np.vstack([a["bootstrap_tar"][()] - b["bootstrap_tar"][()], a["bootstrap_rank_1"][()] - b["bootstrap_rank_1"][()]]))
+    each, replicates = np.array(each), np.mean(replicates, axis=0)
+    for k, name in enumerate([*names, "rank_1"]):
+        got = said["rank_1"] if name == "rank_1" else said["tar_at_far"].get(name)
+        if np.isnan(each[:, k]).any():
+            tests.check(got is None, f"mean: there is one of {name}")
+            continue
+        values = np.sort(replicates[k][~np.isnan(replicates[k])])
+        cut = int(len(values) * 0.05 / 2)
+        beyond = min((values <= 1e-9).sum(), (values >= -1e-9).sum())
+        want = [*each[:, k], each[:, k].mean(), values[cut], values[-1 - cut], min(1, 2 * (beyond + 1) / (len(values) + 1))]
+        is_ = [*got["each"], *(got["mean"][part] for part in ("difference", "low", "high", "p"))]
+        tests.check(np.allclose(is_, want, rtol=0, atol=1e-12), f"mean of {name}: {is_} instead of {want}")
+
+
 # ---- images without embedding
 
 
@@ -298,6 +329,13 @@ def main():
             if tests.check(common.run(command), f"{what}: fails"):
                 score = compare(tests, what, out)
                 compare_scores(tests, what, net, out, gallery, probes, score)
+        others = []  # other recognisers on the same images
+        for seed in (2, 3, 4):
+            common.run([f"{tools}/make_weights", *size, "--seed", str(seed), "--out", f"{folder}/f{seed}.h5"])
+            command = [f"{programs}/dvg-evaluate", "--weights", f"{folder}/f{seed}.h5", "--images", toy, "--out", f"{folder}/e{seed}"]
+            others.append(tests.check(common.run(command), f"seed {seed}: fails"))
+        if all(others):
+            compare_mean(tests, programs, folder, [("e2", "all-against-all"), ("e3", "e2"), ("e4", "all-against-all")])
         if tests.check(common.run([*evaluate, "--pairs", f"{folder}/pairs", "--out", f"{folder}/q"]), "--pairs fails"):
             compare_pairs(tests, net, f"{folder}/q", f"{folder}/pairs")
         features = f"{folder}/features"

@@ -103,6 +103,26 @@ expect_fail "another seed" 3 'r0/evaluation.h5: its seed is 1, not 2' evaluate 2
 expect_fail "another convention" 3 'its far_convention is another one' evaluate 2 --images toy.h5 --far-convention liberal --against r0 --out no
 expect_fail "no evaluation" 4 'absent/evaluation.h5: cannot open' evaluate 3 --images toy.h5 --against absent --out no
 
+# ---- what several trainings gain
+gains() { run "$1" dvg-evaluate "${@:2}"; }
+mean_figures() { sed -n 's/.*"rank_1":{"each":\[\([^]]*\)\],"mean":{"difference":\([^,]*\),"low":\([^,]*\),"high":\([^,]*\),"p":\([^}]*\)}}.*/\1 \2 \3 \4/p' "$1/mean.json"; }
+for n in 0 3; do check "the mean of one on $n" gains $n --mean-of against0 --against r0 --out "mean$n"; done
+says "says of which" '^mean of +against0/evaluation.h5 against r0/evaluation.h5'
+check "alike" cmp mean0/mean.json mean3/mean.json
+is "is what that one says" "$(mean_figures mean0)" "$(difference against0 | sed 's/^\([^ ]*\)/\1 \1/')"
+check "the mean of one and its opposite" gains 2 --mean-of against0,back_again --against r0,against0 --out opposite
+is "is nothing" "$(mean_figures opposite | cut -d ' ' -f 2-)" "0 0 0"
+is "of two differences" "$(mean_figures opposite | cut -d ' ' -f 1 | awk -F, '{ print NF, $1 + $2 }')" "2 0"
+check "of other images" gains 2 --mean-of against0,few1 --against r0,few1 --out apart
+is "as many FARs as all have" "$(sed -n 's/.*"tar_at_far":{"0.1":.*"0.01".*/more/p' apart/mean.json)" ""
+expect_fail "lists of other lengths" 2 'mean-of names 2 evaluations, --against 1' gains 2 --mean-of r0,r1 --against r0 --out no
+expect_fail "against nothing" 2 'mean-of needs --against' gains 2 --mean-of r0 --out no
+expect_fail "with images" 2 'goes with no images' evaluate 2 --images toy.h5 --mean-of r0 --against r1 --out no
+expect_fail "two galleries" 3 'g1/evaluation.h5: is of another gallery' gains 2 --mean-of r0 --against g1 --out no
+expect_fail "two conventions" 3 'liberal/evaluation.h5: its far_convention is another one' gains 1 --mean-of r0,liberal --against r0,liberal --out no
+expect_fail "one that isn't there" 4 'absent/evaluation.h5: cannot open' gains 2 --mean-of r0,absent --against r0,r0 --out no
+absent "nothing is written then" no/mean.json
+
 # ---- a protocol as a file
 check "the images' list" run 0 dvg-inspect toy.h5 --export folder --out exported
 # fold NAME FILTER: lines of a protocol, of the lines of the list (image, person, domain, ...) that the awk condition FILTER lets pass.

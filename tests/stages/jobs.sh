@@ -199,6 +199,10 @@ against 0.01 0.5 >two/evaluation-pairs/metrics.json
 check "table of what changed" "$root/jobs/table" one two # 2 and 1 points: mean 1.5, deviation sqrt(2 * 0.5^2 / 1) = 0.71
 says "mean, and each with interval and p" "^fine-tuned with generated pairs too +1\.50 \+- +0\.71 +\+2\.0 \[-1\.0, \+3\.0\] p 0\.250 +\+1\.0 \[-1\.0, \+3\.0\] p 0\.500 *$"
 is "where it is known" "$(grep -c '^change of TAR' "$output")" 1
+mkdir -p gains/pairs
+echo '{"rank_1":{"each":[0,1],"mean":{"difference":0.5,"low":0.4,"high":0.6,"p":0.9}},"tar_at_far":{"0.01":{"each":[0.02,0.01],"mean":{"difference":0.015,"low":-0.005,"high":0.02,"p":0.125}}}}' >gains/pairs/mean.json
+check "table with the mean's interval" "$root/jobs/table" --gains gains one two
+says "its interval and p" "^fine-tuned with generated pairs too +1\.50 \+- +0\.71 \[-0\.5, \+2\.0\] p 0\.125 +\+2\.0 \[-1\.0, \+3\.0\] p 0\.250 +\+1\.0 "
 printf 'real:one\npairs:the other\n' >rows
 check "table of other rows" "$root/jobs/table" --rows rows one
 says "its figures" "^the other +50\.00 +25\.00 +12\.50 *$"
@@ -210,6 +214,7 @@ mkdir ablations && cp -r demo ablations/seed-1
 export VARIANTS="paper pull below-1" COUNTS= BELOW=1
 check "ablations" ablations
 says "its table" "^pull only \(DVG 2019\) +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ *$"
+is "what they gain" "$(cd ablations/gains && ls */mean.json | tr '\n' ' ')" "below-1/mean.json pairs/mean.json paper/mean.json pull/mean.json "
 is "its rows" "$(cut -d: -f1 ablations/rows | tr '\n' ' ')" "visible real pairs paper pull below-1 "
 is "made for the paper's way" "$(ls -d ablations/seed-1/*-paper | tr '\n' ' ')" \
   "ablations/seed-1/evaluation-paper ablations/seed-1/generator-paper ablations/seed-1/pairs-paper ablations/seed-1/recognizer-paper "

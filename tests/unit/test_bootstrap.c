@@ -4,7 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/rng.h"
-#include "stages/evaluate/bootstrap.h"
+#include "stages/evaluate/difference.h"
 #include "tests/check.h"
 
 static void near(double got, double want) {
@@ -160,6 +160,27 @@ static void mcnemar(void) {
   CU_ASSERT_TRUE(fabs(dvg_mcnemar_p(4800, 5200) / erfc(z / sqrt(2)) - 1) < 1e-2);
 }
 
+// (0.1 - 0.2) / 2, and of three replicates (0.1 - 0.2) / 2, (0.2 + 0.1) / 2, (0 - 0.3) / 2.
+static void mean_difference(void) {
+  const double here[] = {0.5, 0.7}, there[] = {0.4, 0.9};
+  const double one[] = {0.5, 0.6, 0.4}, its_other[] = {0.4, 0.4, 0.4};
+  const double two[] = {0.7, 0.8, 0.6}, twos_other[] = {0.9, 0.7, 0.9};
+  const double *const of_here[] = {one, two}, *const of_there[] = {its_other, twos_other};
+  struct dvg_difference d;
+  CHECK_OK(dvg_difference_mean(&d, here, there, of_here, of_there, 2, 3, 0.95));
+  near(d.value, -0.05);
+  near(d.interval.low, -0.15), near(d.interval.high, 0.15);
+  near(d.p, 1);
+  CHECK_OK(dvg_difference_mean(&d, here, there, of_here, of_there, 1, 3, 0.95));
+  near(d.value, 0.1);
+  near(d.interval.low, 0), near(d.interval.high, 0.2);
+  near(d.p, 2.0 * (1 + 1) / (3 + 1)); // one of them is not above 0
+  CHECK_OK(dvg_difference_mean(&d, here, there, NULL, NULL, 2, 0, 0.95));
+  near(d.value, -0.05);
+  CU_ASSERT_TRUE(isnan(d.interval.low) && isnan(d.interval.high) && isnan(d.p));
+}
+
 const struct dvg_test dvg_tests[] = {{"replicates", replicates}, {"few knots", few_knots},
                                      {"intervals", intervals},   {"p-values", p_values},
-                                     {"McNemar", mcnemar},       {NULL, NULL}};
+                                     {"McNemar", mcnemar},       {"mean difference", mean_difference},
+                                     {NULL, NULL}};
