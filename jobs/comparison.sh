@@ -5,9 +5,9 @@ if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_RO
 export OPENBLAS_NUM_THREADS=1
 [ -x "$build/bin/dvg-prepare" ] || { echo "${0##*/}: error: $build/bin: holds no programs: run make" >&2; exit 2; }
 mkdir -p "$out"
-: "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=6000}" "${TUNE_STEPS:=400}" "${TUNE_RATE:=0.0005}" "${MICRO:=4}" "${ADVERSARIAL:=0}"
+: "${RANKS:=2}" "${SEED:=1}" "${PAIRS:=6000}" "${TUNE_STEPS:=400}" "${TUNE_RATE:=0.0005}" "${MICRO:=4}"
 # The paper's losses: a sampled identity is held to no photograph, and the recogniser's opinion of it weighs more.
-: "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0 --adversarial $ADVERSARIAL}"
+: "${GENERATOR_LOSSES:=--identity 1 --pixel-swapped 0 --pixel-sampled 0}"
 
 set -o pipefail # a stage that fails ends the script, with its exit code
 # Runs a program on all ranks; its whole output goes to OUT/log, the lines that say how it goes to the terminal.

@@ -26,7 +26,8 @@ enum dvg_stream {
   DVG_STREAM_JITTER = 16,     // changes of a real image; item: as DVG_STREAM_CROP
   DVG_STREAM_JITTER_PAIR = 17, // changes of a generated image; item: (step * pairs + place) * 2 + domain
   DVG_STREAM_BOOTSTRAP = 18,  // drawn people; item: replicate
-  DVG_STREAM_JUDGE = 19       // how the generator's judge sees an image; item: (step * batch + place) * 4 + which of its images
+  DVG_STREAM_JUDGE = 19,      // how the generator's judge sees an image; item: (step * batch + place) * 4 + which of its images
+  DVG_STREAM_REAL_PAIR = 20   // images, crops and changes of a real pair; item: micro-batch * real pairs in one + place
 };
 
 struct dvg_rng {

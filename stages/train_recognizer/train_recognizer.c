@@ -11,6 +11,7 @@
 #include "io/sheet.h"
 #include "stages/rates.h"
 #include "stages/train_recognizer/augment.h"
+#include "stages/train_recognizer/real_pairs.h"
 
 #define S struct dvg_recognizer_settings
 static const struct dvg_option options[] = {
@@ -39,7 +40,9 @@ static const struct dvg_option options[] = {
                    "passes over the generated pairs, or over the images where there are none"),
     DVG_OPTION_INT(S, steps, "steps", "0", 0, 1e12, "steps; 0: as many as the epochs give"),
     DVG_OPTION_INT(S, batch, "batch", "64", 1, 65536, "real images in a step"),
-    DVG_OPTION_INT(S, generated, "generated", "64", 0, 65536, "generated pairs in a step"),
+    DVG_OPTION_INT(S, generated, "generated", "64", 0, 65536, "pairs in a step"),
+    DVG_OPTION_REAL(S, real_pairs, "real-pairs", "0", 0, 1,
+                    "part of these that are real: a person's images in both domains; 1: without --pairs"),
     DVG_OPTION_INT(S, micro_batch, "micro-batch", "8", 1, 4096,
                    "real images computed at once by one rank; must divide the batches"),
     DVG_OPTION_CHOICE(S, optimizer, "optimizer", "sgd", "sgd|adam", "optimiser"),
@@ -52,17 +55,17 @@ static const struct dvg_option options[] = {
                     "schedule step: epochs between drops"),
     DVG_OPTION_REAL(S, final_rate, "final-rate", "0.01", 0, 1,
                     "schedule cosine: part of the rate left at the end"),
-    DVG_OPTION_INT(S, rate_batch, "rate-batch", "0", 0, 1e9,
-                   "the batch that --rate was found at: at another --batch it grows as their ratio (sgd) or its "
-                   "root (adam); 0: --rate as it is"),
+    DVG_OPTION_INT(
+        S, rate_batch, "rate-batch", "0", 0, 1e9,
+        "the batch that --rate was found at: at another --batch it grows as their ratio (sgd) or its "
+        "root (adam); 0: --rate as it is"),
     DVG_OPTION_INT(S, rate_warmup, "rate-warmup", "0", 0, 1e12, "steps over which the rate rises from 0"),
     DVG_OPTION_REAL(S, labels, "labels", "1", 0, 1e6, "pretrain: weight of the classification loss"),
     DVG_OPTION_REAL(S, distill_weight, "distill-weight", "1", 0, 1e6, "pretrain: weight of the teacher's loss"),
     DVG_OPTION_REAL(
         S, length, "length", "0.001", 0, 1e6,
         "distill: weight of the embeddings' half squared length, which the teacher's loss leaves free"),
-    DVG_OPTION_CHOICE(S, contrast, "contrast", "public", "both|public|pull|none",
-                      "what is asked of generated pairs"),
+    DVG_OPTION_CHOICE(S, contrast, "contrast", "public", "both|public|pull|none", "what is asked of pairs"),
     DVG_OPTION_REAL(S, contrast_weight, "contrast-weight", "0.001", 0, 1e6, "weight of the contrastive loss"),
     DVG_OPTION_REAL(S, push, "push", "0.1", 0, 1e6, "part of it for the pushing of different identities"),
     DVG_OPTION_REAL(S, margin, "margin", "0.5", -1, 1,
@@ -91,6 +94,7 @@ struct job {
   struct dvg_selected selected; // of --where
   int64_t n_pairs, pair_size, pair_channels, n_rows, *row, n_both, n_one_domain, steps_per_epoch, n_steps;
   struct dvg_epochs real_epochs, pair_epochs;
+  struct dvg_real_pairs real_pairs;
   struct dvg_teacher teacher;
   struct dvg_params params;
   struct dvg_recognizer_phase phase;
@@ -103,16 +107,23 @@ static float *plane_of(struct job *j, int64_t i) {
   return dvg_graph_values(j->phase.graph, j->phase.image) + i * j->model.size * j->model.size;
 }
 
-// Real image i of the micro-batch: a random crop.
+// A random crop of an image of the set.
+static enum dvg_status read_crop(struct job *j, float *plane, int64_t row, struct dvg_rng *r) {
+  const int64_t size = j->model.size;
+  int64_t top = dvg_rng_below(r, j->images.H - size + 1), left = dvg_rng_below(r, j->images.W - size + 1);
+  DVG_TRY(dvg_image_set_read(&j->images, row, 1, j->pixels));
+  dvg_image_to_planes(plane, j->pixels, j->images.H, j->images.W, j->images.C, 1, top, left, size);
+  return DVG_OK;
+}
+
+// Real image i of the micro-batch.
 static enum dvg_status fill_real(struct job *j, int64_t i, int64_t place) {
   const struct dvg_recognizer_phase *p = &j->phase;
   int64_t size = j->model.size, row = j->row[dvg_epochs_item(&j->real_epochs, place)];
   uint64_t item = ((uint64_t)p->index << PHASE_SHIFT) + (uint64_t)place;
   struct dvg_rng r;
   dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_CROP, item);
-  int64_t top = dvg_rng_below(&r, j->images.H - size + 1), left = dvg_rng_below(&r, j->images.W - size + 1);
-  DVG_TRY(dvg_image_set_read(&j->images, row, 1, j->pixels));
-  dvg_image_to_planes(plane_of(j, i), j->pixels, j->images.H, j->images.W, j->images.C, 1, top, left, size);
+  DVG_TRY(read_crop(j, plane_of(j, i), row, &r));
   if (j->set->flip && dvg_rng_below(&r, 2)) dvg_augment_mirror(plane_of(j, i), size);
   dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_JITTER, item);
   dvg_augment_jitter(plane_of(j, i), size, j->set->jitter, &r);
@@ -124,9 +135,27 @@ static enum dvg_status fill_real(struct job *j, int64_t i, int64_t place) {
   return DVG_OK;
 }
 
-// Generated pair i of the micro-batch: both images behind the real ones.
-static enum dvg_status fill_pair(struct job *j, int64_t i, int64_t place) {
-  const struct dvg_recognizer_phase *p = &j->phase;
+// Image d of pair i of the micro-batch: they stand behind the real images.
+static float *pair_plane(struct job *j, int64_t i, int d) {
+  return plane_of(j, j->phase.real + d * j->phase.pairs + i);
+}
+
+// The first pairs of a micro-batch are the real ones.
+static enum dvg_status fill_real_pair(struct job *j, int64_t i, int64_t micro) {
+  struct dvg_rng r;
+  int64_t row[2];
+  dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_REAL_PAIR,
+               (uint64_t)(micro * j->phase.real_pairs + i));
+  dvg_real_pairs_draw(&j->real_pairs, micro, i, &r, row);
+  for (int d = 0; d < 2; d++) {
+    DVG_TRY(read_crop(j, pair_plane(j, i, d), row[d], &r));
+    if (j->set->flip && dvg_rng_below(&r, 2)) dvg_augment_mirror(pair_plane(j, i, d), j->model.size);
+    dvg_augment_jitter(pair_plane(j, i, d), j->model.size, j->set->jitter, &r);
+  }
+  return DVG_OK;
+}
+
+static enum dvg_status fill_generated(struct job *j, int64_t i, int64_t place) {
   const char *domain[2] = {j->set->domain, j->set->visible};
   int64_t k = dvg_ledger_item(&j->ledger, dvg_epochs_item(&j->pair_epochs, place)),
           offset = (j->pair_size - j->model.size) / 2;
@@ -134,11 +163,11 @@ static enum dvg_status fill_pair(struct job *j, int64_t i, int64_t place) {
     char name[96];
     snprintf(name, sizeof name, "image_%.80s", domain[d]);
     DVG_TRY(dvg_shard_reader_read(j->pairs, name, DVG_U8, k, 1, j->pair_pixels));
-    dvg_image_to_planes(plane_of(j, p->real + d * p->pairs + i), j->pair_pixels, j->pair_size, j->pair_size,
-                        j->pair_channels, 1, offset, offset, j->model.size);
+    dvg_image_to_planes(pair_plane(j, i, d), j->pair_pixels, j->pair_size, j->pair_size, j->pair_channels, 1,
+                        offset, offset, j->model.size);
     struct dvg_rng r;
     dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_JITTER_PAIR, 2 * (uint64_t)place + (uint64_t)d);
-    dvg_augment_jitter(plane_of(j, p->real + d * p->pairs + i), j->model.size, j->set->jitter, &r);
+    dvg_augment_jitter(pair_plane(j, i, d), j->model.size, j->set->jitter, &r);
   }
   return DVG_OK;
 }
@@ -147,10 +176,13 @@ static enum dvg_status fill(void *job, int64_t step, int64_t micro) {
   struct job *j = job;
   const struct dvg_recognizer_phase *p = &j->phase;
   for (int64_t i = 0; i < p->real; i++) DVG_TRY(fill_real(j, i, step * p->batch + micro * p->real + i));
-  for (int64_t i = 0; i < p->pairs; i++) DVG_TRY(fill_pair(j, i, (step * p->n_micro + micro) * p->pairs + i));
+  const int64_t number = step * p->n_micro + micro, n_generated = p->pairs - p->real_pairs;
+  for (int64_t i = 0; i < p->real_pairs; i++) DVG_TRY(fill_real_pair(j, i, number));
+  for (int64_t i = 0; i < n_generated; i++)
+    DVG_TRY(fill_generated(j, p->real_pairs + i, number * n_generated + i));
   if (p->negative >= 0) {
     struct dvg_rng r;
-    dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_DERANGE, (uint64_t)(step * p->n_micro + micro));
+    dvg_rng_init(&r, (uint64_t)j->set->train.seed, DVG_STREAM_DERANGE, (uint64_t)number);
     dvg_rng_derangement(&r, dvg_graph_integer_values(p->graph, p->negative), p->pairs);
   }
   return DVG_OK;
@@ -177,7 +209,7 @@ static int64_t at_most_a_sheet(int64_t rows) {
   return rows < SHEET_ROWS ? rows : SHEET_ROWS;
 }
 
-// What the network sees: real crops, generated pairs.
+// What the network sees: real crops, pairs.
 static enum dvg_status sheet(void *job, int64_t step, const char *path) {
   struct job *j = job;
   const struct dvg_recognizer_phase *p = &j->phase;
@@ -192,8 +224,7 @@ static enum dvg_status sheet(void *job, int64_t step, const char *path) {
   for (int64_t i = 0; i < n_real; i++) dvg_sheet_cell_f32(s, i, 0, plane_of(j, i), 1);
   for (int d = 0; d < 2 && n_pairs; d++) {
     dvg_sheet_column(s, 1 + d, d ? j->set->visible : j->set->domain);
-    for (int64_t i = 0; i < n_pairs; i++)
-      dvg_sheet_cell_f32(s, i, 1 + d, plane_of(j, p->real + d * p->pairs + i), 1);
+    for (int64_t i = 0; i < n_pairs; i++) dvg_sheet_cell_f32(s, i, 1 + d, pair_plane(j, i, d), 1);
   }
   enum dvg_status status = dvg_sheet_write(s, path);
   dvg_sheet_free(&s);
@@ -212,8 +243,39 @@ static enum dvg_status dump(void *job, struct dvg_artifact *a) {
 
 // ---- checks and loading
 
+static int contrasts(const struct dvg_recognizer_settings *set) {
+  return !set->pretrain && set->contrast != DVG_CONTRAST_NONE && set->generated > 0;
+}
+
+static int uses_generated(const struct dvg_recognizer_settings *set) {
+  return contrasts(set) && set->pairs[0] && set->real_pairs < 1;
+}
+
 static int uses_pairs(const struct dvg_recognizer_settings *set) {
-  return !set->pretrain && set->pairs[0] && set->contrast != DVG_CONTRAST_NONE && set->generated > 0;
+  return uses_generated(set) || (contrasts(set) && set->real_pairs > 0);
+}
+
+// Of a micro-batch of phase II.
+static int64_t count_pairs(const struct dvg_recognizer_settings *set) {
+  return uses_pairs(set) ? set->generated / (set->batch / set->micro_batch) : 0;
+}
+
+static int64_t count_real_pairs(const struct dvg_recognizer_settings *set) {
+  return llround(set->real_pairs * (double)count_pairs(set));
+}
+
+static enum dvg_status check_real_pairs(const struct dvg_recognizer_settings *set) {
+  if (set->real_pairs <= 0) return DVG_OK;
+  if (!contrasts(set))
+    return dvg_fail(DVG_ERROR_USAGE,
+                    "--real-pairs are not used with --pretrain, --contrast none or --generated 0");
+  if (set->real_pairs < 1 && !set->pairs[0])
+    return dvg_fail(DVG_ERROR_USAGE, "--real-pairs %g leaves a part for --pairs, which are not given",
+                    set->real_pairs);
+  if (set->real_pairs < 1 && (count_real_pairs(set) == 0 || count_real_pairs(set) == count_pairs(set)))
+    return dvg_fail(DVG_ERROR_USAGE, "--real-pairs %g of %lld pairs in a micro-batch are none, or all",
+                    set->real_pairs, (long long)count_pairs(set));
+  return DVG_OK;
 }
 
 static enum dvg_status check_settings(const struct dvg_recognizer_settings *set) {
@@ -234,10 +296,12 @@ static enum dvg_status check_settings(const struct dvg_recognizer_settings *set)
     return dvg_fail(DVG_ERROR_USAGE, "--size %lld is no multiple of 32", (long long)set->size);
   if (set->width > 0 && set->width < 0.01)
     return dvg_fail(DVG_ERROR_USAGE, "--width %g is less than 0.01", set->width);
-  if ((set->where[0] || set->scores[0]) && !uses_pairs(set))
+  DVG_TRY(check_real_pairs(set));
+  if ((set->where[0] || set->scores[0]) && !uses_generated(set))
     return dvg_fail(DVG_ERROR_USAGE, "--where and --scores choose among --pairs, which are not used");
-  if (set->pairs[0] && !uses_pairs(set))
-    return dvg_fail(DVG_ERROR_USAGE, "--pairs are not used with --pretrain, --contrast none or --generated 0");
+  if (set->pairs[0] && !uses_generated(set))
+    return dvg_fail(DVG_ERROR_USAGE,
+                    "--pairs are not used with --pretrain, --contrast none, --generated 0 or --real-pairs 1");
   if (!set->pretrain && !set->start[0])
     return dvg_fail(DVG_ERROR_USAGE, "--start is needed without --pretrain: the recogniser to train further");
   if (!set->pretrain && !set->domain[0])
@@ -279,6 +343,9 @@ static enum dvg_status list_rows(void *job) {
   if (j->n_rows == 0)
     return dvg_fail(DVG_ERROR_INPUT, "%s: has no image of the domains to train on", j->set->images);
   DVG_TRY(count_people(j, domain[1]));
+  if (count_real_pairs(j->set) > 0)
+    DVG_TRY(dvg_real_pairs_init(&j->real_pairs, &j->images, j->set->domain, j->set->visible,
+                                count_real_pairs(j->set), (uint64_t)j->set->train.seed + 2));
   return j->set->distill[0] ? dvg_teacher_read(&j->teacher, j->set->distill, &j->images) : DVG_OK;
 }
 
@@ -346,7 +413,7 @@ static enum dvg_status load(struct job *j, struct dvg_lineage *lineage) {
   if (!set->pretrain)
     dvg_info("%lld people in both %s and %s, %lld in one of them only, who are trained on as well; %lld images",
              (long long)j->n_both, set->domain, set->visible, (long long)j->n_one_domain, (long long)j->n_rows);
-  if (uses_pairs(set)) {
+  if (uses_generated(set)) {
     DVG_TRY(dvg_world_root_first(j->w, open_pairs, j));
     DVG_TRY(dvg_stage_check_shards(j->w, j->pairs));
   }
@@ -380,7 +447,8 @@ static enum dvg_status initialize(struct job *j) {
 
 static int64_t epoch_steps(const struct job *j, int index) {
   const struct dvg_recognizer_settings *set = j->set;
-  int64_t steps = index == ALL && j->pairs ? j->n_pairs / set->generated
+  const int64_t n_generated = set->generated - count_real_pairs(set) * (set->batch / set->micro_batch);
+  int64_t steps = index == ALL && j->pairs ? j->n_pairs / n_generated
                                            : j->n_rows / (index == HEAD ? set->head_batch : set->batch);
   return steps < 1 ? 1 : steps;
 }
@@ -398,7 +466,7 @@ static enum dvg_status run_phase(struct job *j, const struct dvg_lineage *lineag
   dvg_graph_free(&j->phase.graph);
   j->phase = (struct dvg_recognizer_phase){
       .name = name, .index = index, .batch = batch, .n_micro = n_micro, .real = set->micro_batch};
-  if (index == ALL && j->pairs) j->phase.pairs = set->generated / n_micro;
+  if (index == ALL) j->phase.pairs = count_pairs(set), j->phase.real_pairs = count_real_pairs(set);
   j->steps_per_epoch = epoch_steps(j, index);
   j->n_steps = phase_steps(j, index);
   DVG_TRY(dvg_world_agree(
@@ -469,6 +537,7 @@ static enum dvg_status run(const struct dvg_options *o, const struct dvg_world *
   dvg_params_free(&j.params);
   dvg_epochs_free(&j.real_epochs);
   dvg_epochs_free(&j.pair_epochs);
+  dvg_real_pairs_free(&j.real_pairs);
   dvg_shard_reader_close(&j.pairs);
   dvg_ledger_free(&j.ledger);
   dvg_image_set_close(&j.images);

@@ -5,7 +5,8 @@
 // else: heterogeneous training (SPEC 2). Phase I, --head-epochs: the classifier alone on real images of both domains. Phase II: all weights, on
 //     real images and generated pairs x_a, x_b (shards of dvg-generate), f(x) unit embeddings:
 //     CE(real) + contrast_weight * [ -mean cos(f(x_a^i), f(x_b^i)) + push mean relu(cos(f(x_a^i), f(x_b^idx(i))) - margin) ]
-//     --contrast public: as written; both: also f(x_b^i) against f(x_a^idx); pull: no push (DVG 2019); none: no generated pairs at all.
+//     --contrast public: as written; both: also f(x_b^i) against f(x_a^idx); pull: no push (DVG 2019); none: no pairs at all.
+//     --real-pairs X: this part of the pairs are real people's own two images, not generated ones (real_pairs.h); 1 tells what the loss alone gives.
 // idx is a derangement inside each micro-batch: pairs come in random order, so a negative is as random as one from the whole batch,
 // and no features need to be exchanged between ranks.
 #ifndef DVG_STAGES_TRAIN_RECOGNIZER_H
@@ -26,7 +27,7 @@ struct dvg_recognizer_settings {
   int64_t pretrain, contrast, optimizer, schedule, flip;
   int64_t head_epochs, head_batch, epochs, steps, batch, generated, micro_batch, size, rate_batch, rate_warmup;
   double width, rate, head_rate, momentum, weight_decay, rate_drop, rate_drop_every, final_rate;
-  double labels, distill_weight, contrast_weight, push, margin, jitter, length;
+  double labels, distill_weight, contrast_weight, push, margin, jitter, length, real_pairs;
 };
 
 extern const struct dvg_stage dvg_stage_train_recognizer;
@@ -45,7 +46,7 @@ DVG_CHECKED enum dvg_status dvg_teacher_read(struct dvg_teacher *t, const char *
 struct dvg_recognizer_phase {
   const char *name;
   int index;                      // 0 pretrain, 1 head, 2 all
-  int64_t batch, n_micro, real, pairs; // global batch of real images; micro-batches; real images and pairs in one
+  int64_t batch, n_micro, real, pairs, real_pairs; // global batch of real images; micro-batches; real images, pairs and real ones of these in one
   struct dvg_graph *graph;
   int image, label, item, negative, target; // inputs; label, item, negative: integers; -1: none
 };

@@ -176,6 +176,59 @@ inputs = h5py.File("rejected.h5")["input"]
 images = [inputs[micro]["image"][()].reshape(-1, 32 * 32) for micro in inputs]
 assert sum(len(x) for x in images) == 6 + 2 * 6 and all((x.std(axis=1) > 0).all() for x in images)'
 else skip "with rejected pairs: $python has no h5py"; fi
+# Real pairs beside generated ones, and alone.
+settings="$settings --jitter 0 --real-pairs 0.5"
+on_ranks mixed
+stop "mixed: stops" 2 train 3 mixed_late --stop-after 2
+check "mixed: goes on" train 1 mixed_late
+same "mixed: stopped" mixed_late mixed0
+settings="$settings --pairs= --real-pairs 1"
+on_ranks own
+check_log "real pairs alone: the log" own2 "classification pull push push_back"
+if [ $has_h5py = yes ]; then
+  cat >real_pairs.py <<'END_OF_PYTHON'
+# real_pairs.py DUMP N: the first N of two pairs in each micro-batch are crops of one person's images in NIR and in VIS, of different people.
+import sys
+import h5py, numpy as np
+
+images = h5py.File("toy.h5")
+domains = [name.decode() for name in images["domain_name"][()]]
+gray = images["image"][()].astype(np.float64) @ [0.299, 0.587, 0.114] / 255
+
+def source_of(plane):
+    for k in range(len(gray)):
+        for top in range(5):
+            for left in range(5):
+                if np.abs(gray[k, top : top + 32, left : left + 32] - plane).max() < 2e-3:
+                    return images["identity"][k], domains[images["domain"][k]]
+    return None
+
+inputs, n = h5py.File(sys.argv[1])["input"], int(sys.argv[2])
+assert len(inputs) == 3
+for micro in inputs:
+    planes = inputs[micro]["image"][()].reshape(-1, 32, 32)  # two images, two pairs in NIR, and in VIS
+    assert len(planes) == 6
+    people = []
+    for i in range(2):
+        one, other = source_of(planes[2 + i]), source_of(planes[4 + i])
+        if i < n:
+            assert one and other and one[0] == other[0] and (one[1], other[1]) == ("NIR", "VIS"), (one, other)
+            people.append(one[0])
+        else:
+            assert one is None and other is None, (one, other)
+    assert len(set(people)) == n, people
+END_OF_PYTHON
+  check "real pairs beside generated ones" $python real_pairs.py mixed0.h5 1
+  check "real pairs alone" $python real_pairs.py own0.h5 2
+else skip "real pairs: $python has no h5py"; fi
+bad_real() { expect_fail "$1" "$2" "$3" train 2 refused "${@:4}"; }
+bad_real "too few people" 3 "toy.h5: 5 people in both domains are too few for 6 real pairs in a micro-batch" --generated 18
+bad_real "a part for generated pairs that aren't given" 2 "--real-pairs 0.5 leaves a part for --pairs, which are not given" --real-pairs 0.5
+bad_real "a part that is none" 2 "--real-pairs 0.1 of 2 pairs in a micro-batch are none, or all" --real-pairs 0.1 --pairs pairs
+bad_real "pairs for nothing" 2 "--pairs are not used with .*--real-pairs 1" --pairs pairs
+bad_real "real pairs for nothing" 2 "--real-pairs are not used with" --contrast none
+settings="$both --steps 6 --contrast both --contrast-weight 0.5"
+
 check "without phase I" train 2 direct --head-epochs 0
 absent "without phase I" direct/phase1.checkpoint.h5
 check "faces of 4, one in visible light only" run 0 make_images --people 4 --images 2 --size 36 --out set
