@@ -23,9 +23,14 @@ tune() { # START, arguments
     --steps "$TUNE_STEPS" --log-every 200 "${@:2}"
 }
 
+# ... and on pairs.
+contrast() { # START, FOLDER, arguments: where the pairs come from
+  tune "$1" --generated 32 --contrast both --contrast-weight 1 --push 1 --margin 0.3 --out "$out/$2" "${@:3}"
+}
+
 # What the few real pairs alone can teach the recogniser START. It will judge identity in both modalities, so it has to know both a little: from one that
 # knows visible light only, the generator learns images of the other modality that look like visible ones.
-train_judge() { tune "$1" --contrast none --out "$out/recognizer-adapted"; }
+train_judge() { contrast "$1" recognizer-adapted --real-pairs 1; }
 F=$out/recognizer-adapted/recognizer.h5 Fs=$out/sampler/sampler.h5
 
 # Identity features of the large set, and the sampler of new identities.
@@ -46,10 +51,9 @@ generate() { # FOLDER, GENERATOR_FOLDER, arguments: their number, where identiti
   stage dvg-generate --generator "$out/$2/generator.h5" --recognizer "$F" --domain "$DOMAIN" --per-shard 250 --out "$out/$1" --seed "$SEED" "${@:3}"
 }
 
-# The recogniser further, on the few real images, with generated pairs too.
-tune_with() { # FOLDER, PAIRS_FOLDER, arguments
-  tune "$F" --pairs "$out/$2" --generated 32 --contrast both --contrast-weight 1 --push 1 --margin 0.3 --out "$out/$1" "${@:3}"
-}
+# The judge further on real pairs alone, or half and half on generated ones: these make all the difference.
+tune_without() { contrast "$F" "$1" --real-pairs 1; } # FOLDER
+tune_with() { contrast "$F" "$1" --pairs "$out/$2" --real-pairs 0.5 "${@:3}"; } # FOLDER, PAIRS_FOLDER, arguments
 
 # Probes in the other modality against a gallery in visible light, of people never seen.
 evaluate() { # KIND, WEIGHTS, arguments
@@ -67,7 +71,7 @@ compare() {
   train_generator generator --sampler "$Fs" $GENERATOR_LOSSES
   generate pairs generator --count "$PAIRS" --sampler "$Fs" --bank "$out/few.h5"
   "$build/bin/dvg-inspect" "$out/pairs" --sheet "$out/pairs.png" --rows 12 >>"$out/log"
-  tune "$F" --contrast none --out "$out/recognizer-real"
+  tune_without recognizer-real
   tune_with recognizer-pairs pairs
   evaluate visible "$1"
   evaluate real "$out/recognizer-real/recognizer.h5"

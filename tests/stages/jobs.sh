@@ -174,7 +174,7 @@ says "finds it" "1 of 1 shards are there already"
 # ---- the quick start, as small as it gets, and its table
 
 quick() { timeout -k 5 $((run_limit * 3)) "$root/jobs/quick-start" "$build" "$@"; }
-export PEOPLE=3 FEW=2 PRETRAIN_EPOCHS=1 SAMPLER_EPOCHS=1 GENERATOR_STEPS=1 PAIRS=8 TUNE_STEPS=1
+export PEOPLE=3 FEW=8 PRETRAIN_EPOCHS=1 SAMPLER_EPOCHS=1 GENERATOR_STEPS=1 PAIRS=8 TUNE_STEPS=1
 check "quick start" quick demo
 says "its table" "^fine-tuned with generated pairs too +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ +[0-9]+\.[0-9]+ *$"
 for f in demo/pairs.png demo/few.png demo/generator/sheets/generator-000001.png demo/evaluation-pairs/roc.png; do
