@@ -23,14 +23,9 @@ tune() { # START, arguments
     --steps "$TUNE_STEPS" --log-every 200 "${@:2}"
 }
 
-# ... and on pairs.
-contrast() { # START, FOLDER, arguments: where the pairs come from
-  tune "$1" --generated 32 --contrast both --contrast-weight 1 --push 1 --margin 0.3 --out "$out/$2" "${@:3}"
-}
-
 # What the few real pairs alone can teach the recogniser START. It will judge identity in both modalities, so it has to know both a little: from one that
 # knows visible light only, the generator learns images of the other modality that look like visible ones.
-train_judge() { contrast "$1" recognizer-adapted --real-pairs 1; }
+train_judge() { tune "$1" --contrast none --out "$out/recognizer-adapted"; }
 F=$out/recognizer-adapted/recognizer.h5 Fs=$out/sampler/sampler.h5
 
 # Identity features of the large set, and the sampler of new identities.
@@ -51,9 +46,13 @@ generate() { # FOLDER, GENERATOR_FOLDER, arguments: their number, where identiti
   stage dvg-generate --generator "$out/$2/generator.h5" --recognizer "$F" --domain "$DOMAIN" --per-shard 250 --out "$out/$1" --seed "$SEED" "${@:3}"
 }
 
-# The judge further on real pairs alone, or half and half on generated ones: these make all the difference.
-tune_without() { contrast "$F" "$1" --real-pairs 1; } # FOLDER
-tune_with() { contrast "$F" "$1" --pairs "$out/$2" --real-pairs 0.5 "${@:3}"; } # FOLDER, PAIRS_FOLDER, arguments
+# The judge further, on the few real images by their labels, and on pairs by contrast: of real images alone, or half of them generated. So it is these
+# that make the difference, not the contrast.
+contrast() { # FOLDER, arguments: where the pairs come from
+  tune "$F" --generated 32 --contrast both --contrast-weight 1 --push 1 --margin 0.3 --out "$out/$1" "${@:2}"
+}
+tune_without() { contrast "$1" --real-pairs 1; } # FOLDER
+tune_with() { contrast "$1" --pairs "$out/$2" --real-pairs 0.5 "${@:3}"; } # FOLDER, PAIRS_FOLDER, arguments
 
 # Probes in the other modality against a gallery in visible light, of people never seen.
 evaluate() { # KIND, WEIGHTS, arguments
