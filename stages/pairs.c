@@ -21,7 +21,7 @@ static enum dvg_status list_rows(struct dvg_pairs *p, const struct dvg_image_set
   return DVG_OK;
 }
 
-static int64_t count_rows(const struct dvg_pairs *p, int d, int64_t person) {
+int64_t dvg_pairs_count(const struct dvg_pairs *p, int d, int64_t person) {
   return p->person_first[d][person + 1] - p->person_first[d][person];
 }
 
@@ -35,11 +35,11 @@ enum dvg_status dvg_pairs_find(struct dvg_pairs *p, const struct dvg_image_set *
   DVG_TRY_GOTO(DVG_NEW(&p->item, set->N, "items"));
   for (int64_t i = 0; i < set->N; i++) {
     int64_t person = set->identity[i];
-    int both = count_rows(p, 0, person) > 0 && count_rows(p, 1, person) > 0;
+    int both = dvg_pairs_count(p, 0, person) > 0 && dvg_pairs_count(p, 1, person) > 0;
     if (both && (set->domain[i] == p->domain[0] || set->domain[i] == p->domain[1])) p->item[p->n_items++] = i;
   }
   for (int64_t k = 0; k < set->n_people; k++) {
-    int64_t a = count_rows(p, 0, k), b = count_rows(p, 1, k);
+    int64_t a = dvg_pairs_count(p, 0, k), b = dvg_pairs_count(p, 1, k);
     p->n_people += a > 0 && b > 0;
     p->n_one_domain += (a > 0) != (b > 0);
   }
@@ -67,5 +67,5 @@ void dvg_pairs_draw(const struct dvg_pairs *p, const struct dvg_image_set *set, 
   dvg_rng_init(&r, seed, DVG_STREAM_PARTNER, place);
   row[mine] = i;
   row[other] =
-      p->person_rows[other][p->person_first[other][person] + dvg_rng_below(&r, count_rows(p, other, person))];
+      p->person_rows[other][p->person_first[other][person] + dvg_rng_below(&r, dvg_pairs_count(p, other, person))];
 }

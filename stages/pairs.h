@@ -15,6 +15,8 @@ struct dvg_pairs {
 // domain is unknown. Free with dvg_pairs_free.
 DVG_CHECKED enum dvg_status dvg_pairs_find(struct dvg_pairs *p, const struct dvg_image_set *set, const char *domain, const char *visible);
 void dvg_pairs_free(struct dvg_pairs *p);
+// Images of a person of the set in domain[d].
+int64_t dvg_pairs_count(const struct dvg_pairs *p, int d, int64_t person);
 
 // row[2] = rows of the set for one training pair: the given item and a random image of the same person in the other domain, drawn from
 // (seed, DVG_STREAM_PARTNER, place).

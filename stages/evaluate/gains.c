@@ -13,7 +13,7 @@
 struct couples {
   int64_t n; // read so far
   struct dvg_past *here, *there;
-  double *value[2], *each;      // (n) of one figure: here and there, and the difference
+  double *value[2];             // (n) of one figure: here and there
   const double **replicates[2]; // (n) and its replicates
 };
 
@@ -24,7 +24,6 @@ static void couples_free(struct couples *c) {
   }
   dvg_free(&c->here);
   dvg_free(&c->there);
-  dvg_free(&c->each);
   for (int s = 0; s < 2; s++) {
     dvg_free(&c->value[s]);
     dvg_free(&c->replicates[s]);
@@ -72,7 +71,6 @@ static enum dvg_status read_all(struct couples *c, const char *here, const char 
                     (long long)length_of(there));
   DVG_TRY(DVG_NEW(&c->here, n, "evaluations"));
   DVG_TRY(DVG_NEW(&c->there, n, "evaluations"));
-  DVG_TRY(DVG_NEW(&c->each, n, "differences"));
   for (int s = 0; s < 2; s++) {
     DVG_TRY(DVG_NEW(&c->value[s], n, "rates"));
     DVG_TRY(DVG_NEW(&c->replicates[s], n, "replicates"));
@@ -95,13 +93,12 @@ static double figure_of(const struct dvg_past *p, double far, const double **rep
   return p->rank_1;
 }
 
-// c->each and d.
+// d, and the values that it is of.
 static enum dvg_status compare(struct couples *c, double far, struct dvg_difference *d, double part) {
   int64_t n_replicates = c->here[0].bootstrap.n;
   for (int64_t i = 0; i < c->n; i++) {
     c->value[0][i] = figure_of(&c->here[i], far, &c->replicates[0][i]);
     c->value[1][i] = figure_of(&c->there[i], far, &c->replicates[1][i]);
-    c->each[i] = c->value[0][i] - c->value[1][i];
     if (!c->replicates[0][i] || !c->replicates[1][i]) n_replicates = 0;
   }
   return dvg_difference_mean(d, c->value[0], c->value[1], c->replicates[0], c->replicates[1], c->n,
@@ -113,7 +110,7 @@ static void say(struct dvg_json *j, const char *key, const char *label, const st
   dvg_difference_print(label, d);
   dvg_json_open(j, key, '{');
   dvg_json_open(j, "each", '[');
-  for (int64_t i = 0; i < c->n; i++) dvg_json_real(j, NULL, c->each[i]);
+  for (int64_t i = 0; i < c->n; i++) dvg_json_real(j, NULL, c->value[0][i] - c->value[1][i]);
   dvg_json_close(j, ']');
   dvg_difference_json(j, "mean", d);
   dvg_json_close(j, '}');

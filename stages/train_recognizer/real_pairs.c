@@ -3,10 +3,6 @@
 #include "common/base/alloc.h"
 #include "common/base/log.h"
 
-static int64_t n_images(const struct dvg_pairs *p, int d, int64_t person) {
-  return p->person_first[d][person + 1] - p->person_first[d][person];
-}
-
 enum dvg_status dvg_real_pairs_init(struct dvg_real_pairs *r, const struct dvg_image_set *set,
                                     const char *domain, const char *visible, int64_t n_micro_batch,
                                     uint64_t seed) {
@@ -21,7 +17,7 @@ enum dvg_status dvg_real_pairs_init(struct dvg_real_pairs *r, const struct dvg_i
   DVG_TRY_GOTO(DVG_NEW(&r->person, p->n_people, "people"));
   int64_t n = 0;
   for (int64_t k = 0; k < set->n_people; k++)
-    if (n_images(p, 0, k) > 0 && n_images(p, 1, k) > 0) r->person[n++] = k;
+    if (dvg_pairs_count(p, 0, k) > 0 && dvg_pairs_count(p, 1, k) > 0) r->person[n++] = k;
   status = dvg_epochs_init(&r->epochs, seed, p->n_people);
 done:
   if (status != DVG_OK) dvg_real_pairs_free(r);
@@ -41,5 +37,5 @@ void dvg_real_pairs_draw(struct dvg_real_pairs *r, int64_t micro, int64_t i, str
   const int64_t place = micro / in_epoch * p->n_people + micro % in_epoch * r->n_micro_batch + i;
   const int64_t person = r->person[dvg_epochs_item(&r->epochs, place)];
   for (int d = 0; d < 2; d++)
-    row[d] = p->person_rows[d][p->person_first[d][person] + dvg_rng_below(rng, n_images(p, d, person))];
+    row[d] = p->person_rows[d][p->person_first[d][person] + dvg_rng_below(rng, dvg_pairs_count(p, d, person))];
 }

@@ -55,10 +55,9 @@ static const struct dvg_option options[] = {
                     "schedule step: epochs between drops"),
     DVG_OPTION_REAL(S, final_rate, "final-rate", "0.01", 0, 1,
                     "schedule cosine: part of the rate left at the end"),
-    DVG_OPTION_INT(
-        S, rate_batch, "rate-batch", "0", 0, 1e9,
-        "the batch that --rate was found at: at another --batch it grows as their ratio (sgd) or its "
-        "root (adam); 0: --rate as it is"),
+    DVG_OPTION_INT(S, rate_batch, "rate-batch", "0", 0, 1e9,
+                   "the batch that --rate was found at: at another --batch it grows as their ratio (sgd) or its "
+                   "root (adam); 0: --rate as it is"),
     DVG_OPTION_INT(S, rate_warmup, "rate-warmup", "0", 0, 1e12, "steps over which the rate rises from 0"),
     DVG_OPTION_REAL(S, labels, "labels", "1", 0, 1e6, "pretrain: weight of the classification loss"),
     DVG_OPTION_REAL(S, distill_weight, "distill-weight", "1", 0, 1e6, "pretrain: weight of the teacher's loss"),
