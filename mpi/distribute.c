@@ -134,6 +134,8 @@ static struct {
   int closed;                    // nothing more is handed out
   int64_t unsaid;                // another rank's: tasks done that rank 0 wasn't told of yet
   int asked;                     // and whether an answer is on its way
+  int at_last;                   // and whether it is at the last task of its share,
+  double began, paused, took;    // when that began and paused last, how long the task before took; seconds
   struct dvg_progress *progress; // or NULL
 } deal;
 
@@ -232,11 +234,19 @@ static struct share answer(void) {
   return share;
 }
 
-// Rank 0 answers when its own task lets it: a rank asks before its last task, not to wait then. Not towards the
+// Rank 0 answers when its own task pauses: a rank asks before its last task, not to wait then. Not towards the
 // end, when what a slow rank has reserved would be waited for by all.
 static int asks_ahead(struct share share) {
   enum { TASKS_A_RANK = 4 };
   return deal.world.rank != 0 && share.left >= (int64_t)deal.world.size * TASKS_A_RANK;
+}
+
+// ... but when its task pauses, and what is left of it, by the one before, is no more than two such stretches:
+// one for rank 0's task to pause as well, one because it may be over before the next.
+static void ask_in_time(void) {
+  double now = dvg_seconds(), stretch = now - deal.paused;
+  deal.paused = now;
+  if (deal.at_last && !deal.asked && now + 2 * stretch >= deal.began + deal.took) ask(0);
 }
 
 static enum dvg_status run_share(struct share share, enum dvg_status (*task)(int64_t i, void *context),
@@ -244,8 +254,14 @@ static enum dvg_status run_share(struct share share, enum dvg_status (*task)(int
   for (int64_t i = share.first; i < share.end; i++) {
     if (!deal.pending[i]) continue;
     if (dvg_world_stop_flag()) return DVG_STOPPED;
-    if (i == share.end - 1 && asks_ahead(share)) ask(0); // a share ends with a pending task
-    DVG_TRY(task(i, context));
+    int is_last = i == share.end - 1; // a share ends with a pending task
+    if (is_last && asks_ahead(share)) ask(0);
+    deal.at_last = is_last && deal.took > 0;
+    deal.began = deal.paused = dvg_seconds();
+    enum dvg_status status = task(i, context);
+    deal.at_last = 0;
+    if (status != DVG_OK) return status;
+    deal.took = dvg_seconds() - deal.began;
     if (deal.world.rank == 0) add_done(1);
     else deal.unsaid++;
   }
@@ -287,7 +303,7 @@ enum dvg_status dvg_distribute_tasks(const struct dvg_world *w, int64_t n, const
     dvg_progress_start(&progress, what, 0, n_pending);
     deal.progress = &progress;
   }
-  if (w->rank == 0) dvg_notice_serve(answer_all);
+  dvg_notice_serve(w->rank == 0 ? answer_all : ask_in_time);
   enum dvg_status status = run_tasks(task, context);
   dvg_notice_end();
   deal.progress = NULL;

@@ -23,11 +23,12 @@ struct dvg_ordered_work {
 };
 DVG_CHECKED enum dvg_status dvg_distribute_ordered(const struct dvg_world *w, const struct dvg_ordered_work *work);
 
-// Collective. Runs task(i, context) for each i in [0, n) with pending[i] != 0 (the same on all ranks) on one of the ranks. Each begins with a share known to
-// all, then asks rank 0 for more, at first several tasks at a time, towards the end one: while it is at its last one as long as many are left, then when it
-// has none, so a slow rank does not hold up the rest. Rank 0 runs tasks as well; it answers between them and whenever its task asks dvg_world_stop_flag, so a
-// long task asks that now and then. When a task fails or a signal arrives on any rank, all take no more tasks, and dvg_world_stop_flag is true on all: a long
-// task then returns DVG_STOPPED. Returns the agreed status: DVG_STOPPED if pending tasks are left by a signal. `what` is for progress; NULL: none.
+// Collective. Runs task(i, context) for each i in [0, n) with pending[i] != 0 (the same on all ranks) on one of the ranks. Each begins with a share
+// known to all, then asks rank 0 for more, at first several tasks at a time, towards the end one: when it begins its last one as long as many are left,
+// then shortly before that is over, so a slow rank does not hold up the rest. Rank 0 runs tasks as well; it answers between them and whenever its task
+// asks dvg_world_stop_flag, and the others ask then, so a long task asks that now and then, after equal stretches of work. When a task fails or a signal
+// arrives on any rank, all take no more tasks, and dvg_world_stop_flag is true on all: a long task then returns DVG_STOPPED. Returns the agreed status:
+// DVG_STOPPED if pending tasks are left by a signal. `what` is for progress; NULL: none.
 DVG_CHECKED enum dvg_status dvg_distribute_tasks(const struct dvg_world *w, int64_t n, const unsigned char *pending,
                                                  enum dvg_status (*task)(int64_t i, void *context), void *context,
                                                  const char *what);

@@ -1,4 +1,5 @@
 // mpi/distribute: every item once and in order, any number of ranks, failure and signals on one rank.
+#include <mpi.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,32 @@ static void a_slow_rank_does_not_hold_up_the_rest(void) {
   }
 }
 
+// Few tasks, so none is reserved when another begins: but from its second one on a rank has rank 0's answer before it is over.
+static enum dvg_status task_until_answered(int64_t i, void *context) {
+  struct run *run = context;
+  run->ran[i]++;
+  int there = dvg_test_world()->rank == 0 || run->n_computed++ == 0;
+  for (int k = 0; k < 20 || (!there && k < 10000 && run->n_wrong == 0); k++) {
+    usleep(500);
+    if (dvg_world_stop_flag()) return DVG_STOPPED;
+    if (!there) MPI_Iprobe(0, MPI_ANY_TAG, MPI_COMM_WORLD, &there, MPI_STATUS_IGNORE);
+  }
+  run->n_wrong += !there;
+  return DVG_OK;
+}
+
+static void a_rank_asks_before_its_task_is_over(void) {
+  const struct dvg_world *w = dvg_test_world();
+  unsigned char pending[LARGEST];
+  memset(pending, 1, sizeof pending);
+  struct run run = fresh();
+  CHECK_OK(dvg_distribute_tasks(w, (int64_t)4 * w->size, pending, task_until_answered, &run, NULL));
+  CU_ASSERT_EQUAL(run.n_wrong, 0);
+  int64_t total[LARGEST];
+  add_up(total, &run);
+  for (int i = 0; i < LARGEST; i++) CU_ASSERT_EQUAL(total[i], i < 4 * w->size);
+}
+
 // Many small tasks: every one once, with few messages.
 static enum dvg_status tiny_task(int64_t i, void *context) {
   ((unsigned char *)context)[i]++;
@@ -292,6 +319,7 @@ const struct dvg_test dvg_tests[] = {
     {"nonsense is refused", nonsense_is_refused},
     {"every pending task runs once", every_pending_task_runs_once},
     {"a slow rank does not hold up the rest", a_slow_rank_does_not_hold_up_the_rest},
+    {"a rank asks before its task is over", a_rank_asks_before_its_task_is_over},
     {"many tasks", many_tasks},
     {"a failing task ends all", a_failing_task_ends_all},
     {"long tasks hear of a failure", long_tasks_hear_of_a_failure},
