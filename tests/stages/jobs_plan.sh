@@ -17,7 +17,7 @@ lines() { grep -cE -- "$1" "$output"; }
 toy_config toy.conf run "count = 30" "ranks_per_node = 2" "time = 02:00:00" "extract_options = --per-shard 3" "generate_tasks = 2" \
   "pretrain_options = --epochs 3 --batch 4 --micro-batch 2 --checkpoint-every 5 --sheet-every 4" \
   "train_generator_options = --epochs 2 --batch 4 --micro-batch 2" \
-  "train_recognizer_options = --head-epochs 2 --head-batch 4 --batch 2 --generated 2 --micro-batch 2 --epochs 1 --optimizer adam"
+  "train_recognizer_options = --head-epochs 2 --head-batch 4 --batch 2 --generated 4 --real-pairs 0.5 --micro-batch 2 --epochs 1 --optimizer adam"
 expect_fail "no configuration" 2 "usage: jobs/plan" plan
 expect_fail "unknown option" 2 "usage: jobs/plan" plan --fast toy.conf
 expect_fail "no seconds" 2 "not a positive number" "$root/jobs/plan" --seconds 0 toy.conf
